@@ -1,0 +1,190 @@
+"""The contexts that user code is given: what an orchestrator may do, what an activity may know."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+    from dapr.ext.workflow._durabletask.retry import RetryPolicy
+    from dapr.ext.workflow._durabletask.task import Task
+
+TInput = TypeVar('TInput')
+TOutput = TypeVar('TOutput')
+
+
+class OrchestrationContext(ABC):
+    """What an orchestrator does its work through.
+
+    All it gives is the same in every replay. An orchestrator must take time, randomness and identifiers from here, and
+    do everything else (I/O, clocks, threads) in activities.
+    """
+
+    @property
+    @abstractmethod
+    def instance_id(self) -> str:
+        """The id of the workflow instance."""
+
+    @property
+    @abstractmethod
+    def current_utc_datetime(self) -> datetime:
+        """The logical time (naive, UTC): when the batch of events that is being processed began. It only moves
+        when the workflow is given new events."""
+
+    @property
+    @abstractmethod
+    def is_replaying(self) -> bool:
+        """Whether the code that is running now has run before, for events that are in the history already."""
+
+    @abstractmethod
+    def set_custom_status(self, custom_status: Any) -> None:
+        """Sets the status that clients see beside the workflow's state.
+
+        Args:
+            custom_status: A str goes out as it is: encode it as JSON if its readers expect JSON. None leaves the
+                status unset. Anything else is encoded as JSON, with a DeprecationWarning.
+        """
+
+    @abstractmethod
+    def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
+        """A durable timer.
+
+        Args:
+            fire_at: When it fires (without a time zone: UTC), or how long after the logical time.
+        """
+
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: Activity[TInput, TOutput] | str,
+        *,
+        input: TInput | None = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[TOutput]:
+        """Schedules an activity.
+
+        Args:
+            activity: The activity's function, or its name.
+            input: Its input, anything that can be encoded as JSON; None (default) for no input.
+            retry_policy: How it is tried again when it fails; None (default): not at all.
+            app_id: The Dapr app that runs it; None (default): this one.
+            propagation: How much of the workflow's history goes with it; None (default): none.
+        """
+
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Orchestrator[TInput, TOutput] | str,
+        *,
+        input: TInput | None = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[TOutput]:
+        """Starts a child workflow.
+
+        Args:
+            orchestrator: The workflow's function, or its name.
+            input: Its input, anything that can be encoded as JSON; None (default) for no input.
+            instance_id: Its instance id; None (default): `<this instance>:<the action's id as 4 hex digits>`.
+            retry_policy: How it is tried again when it fails; None (default): not at all.
+            app_id: The Dapr app that runs it; None (default): this one.
+            propagation: How much of the workflow's history goes with it; None (default): none.
+        """
+
+    @abstractmethod
+    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+        """The wait for an event that a client raises.
+
+        Args:
+            name: The event's name; case does not matter.
+            timeout: How long, or until when (without a time zone: UTC), to wait. Then the task fails with
+                TimeoutError; with `timedelta(0)` at once, unless the event is there already. None (default) or a
+                negative duration: no limit.
+        """
+
+    @abstractmethod
+    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
+        """Ends this run and starts the workflow again, under the same id, with a new input and no history.
+
+        Args:
+            new_input: The input of the new run.
+            save_events: Whether events that no one has waited for go over into the new run. Default: they do not.
+        """
+
+    @abstractmethod
+    def is_patched(self, patch_name: str) -> bool:
+        """Whether the code after a change, called a patch, is to be run.
+
+        False for an instance that had passed this place before the patch was there, True for all others; the answer
+        stays the same for the rest of the instance's life.
+        """
+
+    @abstractmethod
+    def get_propagated_history(self) -> PropagatedHistory | None:
+        """The history that the caller of this workflow has sent along, or None."""
+
+
+class ActivityContext:
+    """What an activity may know of the call it was made by.
+
+    Args:
+        orchestration_id: The id of the workflow instance.
+        task_id: The id of the action that scheduled the activity.
+        task_execution_id: What all attempts of one call have in common: a key for idempotence.
+        propagated_history: The history that the workflow has sent along, or None.
+    """
+
+    def __init__(
+        self,
+        orchestration_id: str,
+        task_id: int,
+        task_execution_id: str = '',
+        propagated_history: PropagatedHistory | None = None,
+    ) -> None:
+        self._orchestration_id = orchestration_id
+        self._task_id = task_id
+        self._task_execution_id = task_execution_id
+        self._propagated_history = propagated_history
+
+    @property
+    def orchestration_id(self) -> str:
+        """The id of the workflow instance that called the activity."""
+        return self._orchestration_id
+
+    @property
+    def task_id(self) -> int:
+        """The id of the action that scheduled the activity; another one at each attempt."""
+        return self._task_id
+
+    @property
+    def task_execution_id(self) -> str:
+        """What all attempts of one call have in common."""
+        return self._task_execution_id
+
+    def get_propagated_history(self) -> PropagatedHistory | None:
+        """The history that the workflow has sent along, or None."""
+        return self._propagated_history
+
+
+# An orchestrator is a generator that yields tasks, or a plain function that returns at once.
+Orchestrator: TypeAlias = Callable[[OrchestrationContext, TInput], 'Generator[Task[Any], Any, TOutput] | TOutput']
+Activity: TypeAlias = Callable[[ActivityContext, TInput], TOutput]
+
+
+def get_name(fn: Callable[..., Any]) -> str:
+    """The name under which a function is registered and called.
+
+    Raises:
+        ValueError: It has none, as a lambda or a `functools.partial`.
+    """
+    name: str | None = getattr(fn, '__name__', None)
+    if name is None or name == '<lambda>':
+        raise ValueError(f'Cannot infer a name from {fn!r}. Register it under a name, and call it by that name.')
+    return name

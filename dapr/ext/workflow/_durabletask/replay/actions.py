@@ -1,0 +1,172 @@
+"""What a workflow's code asked for, kept as little as it takes to match it with history and to send it once.
+
+In a replay nearly every action is met by its event in the history and never sent: so a message is made only when the
+turn is over and the action is still there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar, TypeAlias
+
+from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
+from dapr.ext.workflow._durabletask.internal import helpers
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.propagation import PropagationScope
+from dapr.ext.workflow._durabletask.task import CompletableTask, RetryableTask
+
+# Seconds and nanoseconds since the epoch: most timestamps of a history are never asked for as a datetime.
+Timestamp: TypeAlias = 'tuple[int, int]'
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+class Action:
+    """Something that the code asked for and that the history confirms by an event with the action's id.
+
+    Attributes:
+        task: What the workflow holds of it.
+        name: What was called, where that has a name: history must say the same.
+        optional: Whether histories may lack it, see `CreateTimer`.
+    """
+
+    # What the code called to ask for it: the words of a NonDeterminismError.
+    method: ClassVar[str]
+
+    task: CompletableTask[Any]
+    name: str = ''
+    optional: bool = False
+
+    def describe(self) -> str:
+        """The call, as an error message shows it."""
+        return f"{self.method}('{self.name}')" if self.name else self.method
+
+    def renumber(self, instance_id: str, action_id: int) -> None:
+        """Takes note that the action has another id now; only some kinds derive anything from it."""
+
+    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+        """The message that asks the sidecar for it."""
+        raise NotImplementedError
+
+
+class ScheduleTask(Action):
+    """`call_activity`.
+
+    What all attempts of an activity have in common is a UUID of the call's logical time and a counter; it is worked
+    out when the action is sent, unless a retry has brought it along.
+    """
+
+    method = 'call_activity'
+
+    app_id: str | None = None
+    propagation: PropagationScope | None = None
+    execution_id: str = ''
+
+    def __init__(
+        self, task: CompletableTask[Any], name: str, encoded_input: str | None, called_at: Timestamp, guid_counter: int
+    ) -> None:
+        self.task = task
+        self.name = name
+        self.encoded_input = encoded_input
+        self.called_at = called_at
+        self.guid_counter = guid_counter
+
+    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+        execution_id = self.execution_id or str(
+            deterministic_uuid_v5(instance_id, logical_time(self.called_at), self.guid_counter)
+        )
+        return helpers.new_schedule_task_action(
+            action_id,
+            self.name,
+            self.encoded_input,
+            _router(source_app_id, self.app_id),
+            execution_id,
+            self.propagation,
+        )
+
+
+class CreateChildWorkflow(Action):
+    """`call_sub_orchestrator`. The default instance id follows from the action's id."""
+
+    method = 'call_sub_orchestrator'
+
+    def __init__(
+        self,
+        task: CompletableTask[Any],
+        name: str,
+        instance_id: str,
+        has_default_id: bool,
+        encoded_input: str | None,
+        app_id: str | None,
+        propagation: PropagationScope | None,
+        is_retry: bool = False,
+    ) -> None:
+        self.task = task
+        self.name = name
+        self.instance_id = instance_id
+        self.has_default_id = has_default_id
+        self.encoded_input = encoded_input
+        self.app_id = app_id
+        self.propagation = propagation
+        self.is_retry = is_retry
+
+    def renumber(self, instance_id: str, action_id: int) -> None:
+        if self.has_default_id:
+            self.instance_id = default_child_id(instance_id, action_id)
+            if isinstance(self.task, RetryableTask):
+                self.task._instance_id = self.instance_id
+
+    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+        message = helpers.new_create_child_workflow_action(
+            action_id,
+            self.name,
+            self.instance_id,
+            self.encoded_input,
+            _router(source_app_id, self.app_id),
+            self.propagation,
+        )
+        if self.is_retry:
+            message.createChildWorkflow.retryParentInstanceInfo.instanceID = self.instance_id
+        return message
+
+
+class CreateTimer(Action):
+    """`create_timer`, the timeout of a wait, or the wait before a retry. Carries no router.
+
+    An optional timer stands for a wait without a limit: it never fires, and histories written before it was invented
+    do not have it (see `_RuntimeOrchestrationContext.drop_optional_timer`).
+    """
+
+    method = 'create_timer'
+
+    def __init__(
+        self, task: CompletableTask[Any], fire_at: datetime | None, origin: helpers.TimerOrigin | None
+    ) -> None:
+        self.task = task
+        self.fire_at = fire_at
+        self.origin = origin
+        self.optional = fire_at is None
+
+    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+        fire_at = helpers.OPTIONAL_TIMER_FIRE_AT if self.fire_at is None else self.fire_at
+        return helpers.new_create_timer_action(action_id, fire_at, self.origin)
+
+
+def logical_time(timestamp: Timestamp) -> datetime:
+    """The moment of a timestamp as logical time: naive, UTC, in whole microseconds."""
+    seconds, nanoseconds = timestamp
+    return _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
+
+
+def default_child_id(instance_id: str, action_id: int) -> str:
+    """The instance id of a child workflow that was given none."""
+    return f'{instance_id}:{action_id:04x}'
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """The moment without a time zone, which for logical time means UTC."""
+    return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+def _router(source_app_id: str | None, target_app_id: str | None) -> pb.TaskRouter:
+    return pb.TaskRouter(sourceAppID=source_app_id or '', targetAppID=target_app_id)

@@ -1,0 +1,392 @@
+"""The context that a running orchestrator is given: it records what the code asks for and answers from what is known.
+
+One object for the life of a running workflow, used by one thread at a time. It owns what the code has done (actions,
+waiters, patches, status, completion); `WorkflowInstance` owns the generator and feeds events in.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any, NamedTuple
+
+from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_name
+from dapr.ext.workflow._durabletask.deterministic import DeterministicContextMixin
+from dapr.ext.workflow._durabletask.internal import helpers
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.json_codec import to_json
+from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+from dapr.ext.workflow._durabletask.replay.actions import (
+    Action,
+    CreateChildWorkflow,
+    CreateTimer,
+    ScheduleTask,
+    Timestamp,
+    default_child_id,
+    logical_time,
+    naive_utc,
+)
+from dapr.ext.workflow._durabletask.retry import RetryPolicy
+from dapr.ext.workflow._durabletask.task import (
+    CompletableTask,
+    ExternalEventWithTimeoutTask,
+    RetryableTask,
+    Task,
+    TimerTask,
+)
+
+
+class BufferedEvent(NamedTuple):
+    """An external event that no one has waited for yet."""
+
+    arrival: int
+    name: str
+    encoded: str | None
+    value: Any
+
+
+class Completion(NamedTuple):
+    """How the run ended."""
+
+    status: pb.OrchestrationStatus.ValueType
+    encoded_result: str | None = None
+    failure: pb.TaskFailureDetails | None = None
+    save_events: bool = False
+
+
+class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationContext):
+    """See `OrchestrationContext` for what workflow code may call.
+
+    Args:
+        instance_id: The id of the workflow instance.
+    """
+
+    def __init__(self, instance_id: str) -> None:
+        self._instance_id = instance_id
+        self._is_replaying = True
+        self._timestamp: Timestamp = (0, 0)
+        self._now: datetime | None = None  # the same as a datetime, once it was asked for
+        self._app_id: str | None = None
+        self._propagated_history: PropagatedHistory | None = None
+
+        # Ids count up with each action, in program order. `actions` are those not confirmed by history (what goes out
+        # when the turn ends); `unresolved` those whose task has not ended.
+        self._sequence_number = 0
+        self._actions: dict[int, Action] = {}
+        self._unresolved: dict[int, Action] = {}
+
+        self._waiters: dict[str, deque[CompletableTask[Any]]] = {}
+        self._buffered_events: dict[str, deque[BufferedEvent]] = {}
+        self._event_arrivals = 0
+
+        self._encoded_custom_status: str | None = None
+        self._version_name: str | None = None
+        self._recorded_patches: set[str] = set()
+        self._patch_answers: dict[str, bool] = {}
+        self._patches_met: list[str] = []
+        self._completion: Completion | None = None
+
+    # What the code may ask and read
+
+    @property
+    def instance_id(self) -> str:
+        return self._instance_id
+
+    @property
+    def app_id(self) -> str | None:
+        """The Dapr app that runs the workflow, or None when the sidecar did not say."""
+        return self._app_id
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        now = self._now
+        if now is None:
+            now = self._now = logical_time(self._timestamp)
+        return now
+
+    @current_utc_datetime.setter
+    def current_utc_datetime(self, value: datetime) -> None:
+        elapsed = naive_utc(value) - logical_time((0, 0))
+        self._timestamp = (elapsed.days * 86_400 + elapsed.seconds, elapsed.microseconds * 1000)
+        self._now = value
+
+    @property
+    def is_replaying(self) -> bool:
+        return self._is_replaying
+
+    def get_propagated_history(self) -> PropagatedHistory | None:
+        return self._propagated_history
+
+    def set_custom_status(self, custom_status: Any) -> None:
+        if custom_status is not None and not isinstance(custom_status, str):
+            warnings.warn(
+                'set_custom_status takes a str. Encode other values as JSON before the call: they are encoded for you '
+                'now, but a future version will refuse them.',
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            custom_status = to_json(custom_status)
+        self._encoded_custom_status = custom_status
+
+    def is_patched(self, patch_name: str) -> bool:
+        answer = self._patch_answers.get(patch_name)
+        if answer is None:
+            answer = patch_name in self._recorded_patches or not self._is_replaying
+            self._patch_answers[patch_name] = answer
+        if answer:
+            # Once for each call: sidecars hold the list against the one in the history, which says it that often.
+            self._patches_met.append(patch_name)
+        return answer
+
+    def call_activity(
+        self,
+        activity: Callable[..., Any] | str,
+        *,
+        input: Any = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[Any]:
+        name = activity if isinstance(activity, str) else get_name(activity)
+        encoded_input = None if input is None else to_json(input)
+        if retry_policy is not None:
+            execution_id = str(self.new_guid())
+            retryable: RetryableTask[Any] = RetryableTask(
+                retry_policy,
+                self.current_utc_datetime,
+                False,
+                name,
+                encoded_input,
+                execution_id,
+                app_id=app_id,
+                propagation=propagation,
+            )
+            self.schedule_attempt(retryable)
+            return retryable
+        # The UUID that `new_guid` would give now is worked out if the action is sent.
+        guid_counter = self._guid_counter
+        self._guid_counter = guid_counter + 1
+        task: CompletableTask[Any] = CompletableTask()
+        action = ScheduleTask(task, name, encoded_input, self._timestamp, guid_counter)
+        if app_id is not None:
+            action.app_id = app_id
+        if propagation is not None:
+            action.propagation = propagation
+        self._record(action)
+        return task
+
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[Any]:
+        name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
+        encoded_input = None if input is None else to_json(input)
+        child_id = instance_id or default_child_id(self._instance_id, self._sequence_number + 1)
+        task: CompletableTask[Any]
+        if retry_policy is None:
+            task = CompletableTask()
+        else:
+            task = RetryableTask(
+                retry_policy,
+                self.current_utc_datetime,
+                True,
+                name,
+                encoded_input,
+                instance_id=child_id,
+                app_id=app_id,
+                propagation=propagation,
+            )
+        self._record(CreateChildWorkflow(task, name, child_id, not instance_id, encoded_input, app_id, propagation))
+        return task
+
+    def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
+        return self._start_timer(self._moment(fire_at), pb.TimerOriginCreateTimer())
+
+    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+        folded = name.casefold()
+        event_task: CompletableTask[Any] = CompletableTask()
+        buffered = self._buffered_events.get(folded)
+        if buffered:
+            event_task.complete(buffered.popleft().value)
+            if not buffered:
+                del self._buffered_events[folded]
+            return event_task
+        if isinstance(timeout, timedelta) and timeout == timedelta(0):
+            event_task.cancel(TimeoutError(f"The external event '{name}' is not there, and timeout=0 does not wait."))
+            return event_task
+        self._waiters.setdefault(folded, deque()).append(event_task)
+        unlimited = timeout is None or (isinstance(timeout, timedelta) and timeout < timedelta(0))
+        timer = self._start_timer(
+            None if timeout is None or unlimited else self._moment(timeout), pb.TimerOriginExternalEvent(name=name)
+        )
+        return ExternalEventWithTimeoutTask(
+            event_task, timer, name, timeout, lambda: self._withdraw_waiter(folded, event_task)
+        )
+
+    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
+        if self._completion is None:
+            self._completion = Completion(
+                pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW,
+                None if new_input is None else to_json(new_input),
+                save_events=save_events,
+            )
+
+    # What the engine does on behalf of events
+
+    def schedule_attempt(self, task: RetryableTask[Any]) -> None:
+        """Schedules the first or the next attempt of a call under a retry policy, under a new action id."""
+        if task._is_sub_orch:
+            assert task._instance_id is not None
+            self._record(
+                CreateChildWorkflow(
+                    task,
+                    task._task_name,
+                    task._instance_id,
+                    False,
+                    task._encoded_input,
+                    task._app_id,
+                    task._propagation,
+                    is_retry=True,
+                )
+            )
+        else:
+            action = ScheduleTask(task, task._task_name, task._encoded_input, self._timestamp, 0)
+            action.execution_id = task._task_execution_id
+            action.app_id = task._app_id
+            action.propagation = task._propagation
+            self._record(action)
+
+    def start_retry_timer(self, task: RetryableTask[Any], delay: timedelta) -> None:
+        """Starts the wait before the next attempt."""
+        origin: helpers.TimerOrigin
+        if task._is_sub_orch:
+            origin = pb.TimerOriginChildWorkflowRetry(instanceId=task._instance_id or '')
+        else:
+            origin = pb.TimerOriginActivityRetry(taskExecutionId=task._task_execution_id)
+        try:
+            fire_at = self.current_utc_datetime + delay
+        except OverflowError:  # a delay without bounds ends where dates do
+            fire_at = datetime.max
+        self._start_timer(fire_at, origin).set_retryable_parent(task)
+
+    def receive_event(self, name: str, encoded: str | None, value: Any) -> None:
+        """Gives an external event to who has waited longest for its name; without a waiter, it is kept."""
+        folded = name.casefold()
+        waiters = self._waiters.get(folded)
+        if waiters:
+            waiter = waiters.popleft()
+            if not waiters:
+                del self._waiters[folded]
+            waiter.complete(value)
+        else:
+            self.buffer_event(name, encoded, value)
+
+    def buffer_event(self, name: str, encoded: str | None, value: Any) -> None:
+        """Keeps an external event for a later wait, or for the next run."""
+        self._event_arrivals += 1
+        event = BufferedEvent(self._event_arrivals, name, encoded, value)
+        self._buffered_events.setdefault(name.casefold(), deque()).append(event)
+
+    def drop_optional_timer(self, action_id: int) -> bool:
+        """Takes back the optional timer that the code made at this id, if it is one that history does not know.
+
+        A history written before optional timers were invented gave the id to what came next: all higher ids move down
+        by one.
+
+        Returns:
+            Whether there was one.
+        """
+        action = self._actions.get(action_id)
+        if not isinstance(action, CreateTimer) or not action.optional:
+            return False
+        del self._actions[action_id]
+        del self._unresolved[action_id]
+        self._actions = self._shifted_down(self._actions, action_id)
+        self._unresolved = self._shifted_down(self._unresolved, action_id)
+        for shifted_id, shifted in self._actions.items():
+            if shifted_id >= action_id:
+                shifted.renumber(self._instance_id, shifted_id)
+        self._sequence_number -= 1
+        return True
+
+    def take_actions(self) -> list[pb.WorkflowAction]:
+        """The messages of what the code has asked for and history has not confirmed, in program order."""
+        completion = self._completion
+        if completion is None:
+            return [
+                action.to_message(self._instance_id, action_id, self._app_id)
+                for action_id, action in self._actions.items()
+            ]
+        return [
+            helpers.new_complete_workflow_action(
+                self._sequence_number + 1,
+                completion.status,
+                completion.encoded_result,
+                completion.failure,
+                self._carryover_events() if completion.save_events else None,
+                pb.TaskRouter(sourceAppID=self._app_id) if self._app_id else None,
+            )
+        ]
+
+    def set_complete(
+        self, result: Any, status: pb.OrchestrationStatus.ValueType, is_result_encoded: bool = False
+    ) -> None:
+        """Ends the run with a result; without effect when it has ended. A result that cannot be encoded fails it."""
+        if self._completion is not None:
+            return
+        try:
+            encoded = result if is_result_encoded or result is None else to_json(result)
+        except Exception as error:
+            self.set_failed(error)
+        else:
+            self._completion = Completion(status, encoded)
+
+    def set_failed(self, error: BaseException) -> None:
+        """Ends the run with an error; without effect when it has ended."""
+        if self._completion is None:
+            self._completion = Completion(pb.ORCHESTRATION_STATUS_FAILED, failure=helpers.new_failure_details(error))
+
+    def set_terminated(self, encoded_output: str | None) -> None:
+        """Ends the run because a client said so; that beats a continue-as-new of the same turn, and nothing else."""
+        ended = self._completion
+        if ended is None or ended.status == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+            self._completion = Completion(pb.ORCHESTRATION_STATUS_TERMINATED, encoded_output)
+
+    # Inside
+
+    def _record(self, action: Action) -> None:
+        action_id = self._sequence_number = self._sequence_number + 1
+        self._actions[action_id] = action
+        self._unresolved[action_id] = action
+
+    def _start_timer(self, fire_at: datetime | None, origin: helpers.TimerOrigin) -> TimerTask:
+        timer = TimerTask()
+        self._record(CreateTimer(timer, fire_at, origin))
+        return timer
+
+    def _moment(self, when: datetime | timedelta) -> datetime:
+        return naive_utc(self.current_utc_datetime) + when if isinstance(when, timedelta) else naive_utc(when)
+
+    def _withdraw_waiter(self, folded: str, waiter: CompletableTask[Any]) -> None:
+        waiters = self._waiters.get(folded)
+        if waiters and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[folded]
+
+    def _carryover_events(self) -> list[pb.HistoryEvent]:
+        events = sorted(chain.from_iterable(self._buffered_events.values()))
+        return [helpers.new_event_raised_event(event.name, event.encoded) for event in events]
+
+    @staticmethod
+    def _shifted_down(numbered: dict[int, Action], above: int) -> dict[int, Action]:
+        return {(number - 1 if number > above else number): action for number, action in numbered.items()}

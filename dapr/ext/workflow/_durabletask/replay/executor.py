@@ -1,0 +1,60 @@
+"""One turn from a whole history: the engine as other packages and tests call it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
+from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
+from dapr.ext.workflow._durabletask.replay.registry import _Registry
+
+
+class _OrchestrationExecutor:
+    """Runs turns of workflows, each from the beginning of its history.
+
+    Args:
+        registry: The orchestrators that can be run.
+        logger: Where oddities are told; they do not fail a turn.
+    """
+
+    def __init__(self, registry: _Registry, logger: logging.Logger) -> None:
+        self._registry = registry
+        self._logger = logger
+
+    def execute(
+        self,
+        instance_id: str,
+        old_events: Sequence[pb.HistoryEvent],
+        new_events: Sequence[pb.HistoryEvent],
+        propagated_history: PropagatedHistory | None = None,
+    ) -> ExecutionResults:
+        """Replays the committed history, runs the new events, and throws the running workflow away.
+
+        Args:
+            instance_id: The id of the workflow instance.
+            old_events: Its committed history.
+            new_events: The events of the turn.
+            propagated_history: The history that the caller of the workflow has sent along, or None.
+
+        Returns:
+            The turn's actions and what goes with them. A failure of the workflow's code, or of the replay, is an
+            action too: nothing that a workflow does is raised here.
+        """
+        instance = WorkflowInstance(self._registry, instance_id)
+        instance.set_propagated_history(propagated_history)
+        instance.replay(old_events)
+        results = instance.run(new_events)
+        for notice in instance.take_notices():
+            self._logger.warning(notice)
+        error = instance.close()
+        if error is not None:
+            self._logger.warning(
+                "%s: the workflow's generator raised %s on closing: %s. Blocks that run on GeneratorExit must not "
+                'yield.',
+                instance_id,
+                type(error).__name__,
+                error,
+            )
+        return results

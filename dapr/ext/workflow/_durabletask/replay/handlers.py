@@ -1,0 +1,271 @@
+"""What each kind of history event does to a running workflow: one small function a kind, found by table.
+
+There is a table for each state that a run can be in. Which one applies is the run's business (`WorkflowInstance`); an
+event whose kind is in none of them is unknown and has no effect.
+
+- RUNNING: events act at once.
+- SUSPENDED: everything is held back until the resume, so logical time stands still too; a terminate is not.
+- ENDED: the run has its completion; only what may still change that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dapr.ext.workflow._durabletask.failures import NonDeterminismError
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.json_codec import from_json
+from dapr.ext.workflow._durabletask.internal.timer import is_optional_timer_event
+from dapr.ext.workflow._durabletask.replay.actions import Action, CreateChildWorkflow, CreateTimer, ScheduleTask
+from dapr.ext.workflow._durabletask.retry import is_error_non_retryable
+from dapr.ext.workflow._durabletask.task import RetryableTask, TimerTask
+
+if TYPE_CHECKING:
+    from dapr.ext.workflow._durabletask.replay.instance import WorkflowInstance
+
+Handler = Callable[['WorkflowInstance', pb.HistoryEvent], None]
+
+
+# The run itself
+
+
+def _workflow_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    timestamp = event.timestamp
+    context = run.context
+    context._timestamp = (timestamp.seconds, timestamp.nanos)
+    context._now = None
+    started = event.workflowStarted
+    if started.HasField('version'):
+        context._recorded_patches.update(started.version.patches)
+        if started.version.name:
+            context._version_name = started.version.name
+
+
+def _execution_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    if event.HasField('router'):
+        router = event.router
+        run.context._app_id = router.targetAppID or router.sourceAppID or None
+    started = event.executionStarted
+    encoded_input = started.input.value if started.HasField('input') else None
+    run.start(started.name, encoded_input)
+
+
+def _execution_terminated(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    terminated = event.executionTerminated
+    run.context.set_terminated(terminated.input.value if terminated.HasField('input') else None)
+    run.end()
+
+
+def _execution_suspended(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    run.suspend()
+
+
+def _execution_resumed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    run.resume()
+
+
+# Confirmations: what the code asked for, and history says was done
+
+
+def _task_scheduled(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    _confirm(run, event.eventId, ScheduleTask, event.taskScheduled.name)
+
+
+def _child_workflow_created(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    _confirm(run, event.eventId, CreateChildWorkflow, event.childWorkflowInstanceCreated.name)
+
+
+def _timer_created(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    if is_optional_timer_event(event):
+        # Without its wait (the code was patched since) it means nothing: it never fires, and no one asks for it.
+        action = run.context._actions.get(event.eventId)
+        if isinstance(action, CreateTimer) and action.optional:
+            del run.context._actions[event.eventId]
+        return
+    _confirm(run, event.eventId, CreateTimer, '')
+
+
+def _confirm(run: WorkflowInstance, action_id: int, kind: type[Action], name: str) -> None:
+    context = run.context
+    action = context._actions.get(action_id)
+    if type(action) is kind and action.name == name and not action.optional:
+        del context._actions[action_id]
+        return
+    if context.drop_optional_timer(action_id):
+        _confirm(run, action_id, kind, name)
+        return
+    recorded = f"{kind.method}('{name}')" if name else kind.method
+    called = 'called nothing that has this id' if action is None else f'called {action.describe()}'
+    raise NonDeterminismError(
+        f'Replay differs from history at action {action_id}: the history says {recorded}, the code {called}. '
+        'An orchestrator must do the same in every replay: its code was changed while this instance was running (guard '
+        'such changes with is_patched or a new version), or it depends on something that is not in its history.'
+    )
+
+
+# Resolutions: what the code waits for has ended
+
+
+def _task_completed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    _complete(run, event, event.taskCompleted, ScheduleTask)
+
+
+def _child_workflow_completed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    _complete(run, event, event.childWorkflowInstanceCompleted, CreateChildWorkflow)
+
+
+def _task_failed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    failed = event.taskFailed
+    _fail(run, event, failed.taskScheduledId, ScheduleTask, failed.failureDetails, 'Activity task')
+
+
+def _child_workflow_failed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    failed = event.childWorkflowInstanceFailed
+    _fail(run, event, failed.taskScheduledId, CreateChildWorkflow, failed.failureDetails, 'Sub-orchestration task')
+
+
+def _timer_fired(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    action = _resolve(run, event, event.timerFired.timerId, CreateTimer)
+    if action is None:
+        return
+    timer = action.task
+    retried = timer._retryable_parent if isinstance(timer, TimerTask) else None
+    if retried is not None:
+        retried.increment_attempt_count()
+        run.context.schedule_attempt(retried)
+    else:
+        timer.complete(None)
+        run.advance()
+
+
+def _complete(
+    run: WorkflowInstance,
+    event: pb.HistoryEvent,
+    completed: pb.TaskCompletedEvent | pb.ChildWorkflowInstanceCompletedEvent,
+    kind: type[Action],
+) -> None:
+    action_id = completed.taskScheduledId
+    action = run.context._unresolved.pop(action_id, None)
+    if type(action) is not kind:
+        _not_resolved(run, event, action_id, action)
+        return
+    encoded = completed.result.value
+    try:
+        result = from_json(encoded) if encoded else None
+    except ValueError as error:
+        raise _bad_payload(f'result of {action.describe()}, action {action_id},', error) from error
+    action.task.complete(result)
+    run.advance()
+
+
+def _fail(
+    run: WorkflowInstance,
+    event: pb.HistoryEvent,
+    action_id: int,
+    kind: type[Action],
+    details: pb.TaskFailureDetails,
+    what: str,
+) -> None:
+    action = _resolve(run, event, action_id, kind)
+    if action is None:
+        return
+    task = action.task
+    if isinstance(task, RetryableTask) and not (
+        details.isNonRetriable or is_error_non_retryable(details.errorType, task._retry_policy)
+    ):
+        delay = task.compute_next_delay(run.context.current_utc_datetime)
+        if delay is not None:
+            run.context.start_retry_timer(task, delay)
+            return
+    task.fail(f'{run.context.instance_id}: {what} #{action_id} failed: {details.errorMessage}', details)
+    run.advance()
+
+
+def _resolve(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int, kind: type[Action]) -> Action | None:
+    """The action that the event resolves, or None when there is none (any more, or yet)."""
+    action = run.context._unresolved.pop(action_id, None)
+    if type(action) is kind:
+        return action
+    _not_resolved(run, event, action_id, action)
+    return None
+
+
+def _not_resolved(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int, action: Action | None) -> None:
+    if action is None:
+        run.keep_early(action_id, event)
+        return
+    raise NonDeterminismError(
+        f'Replay differs from history at action {action_id}: the history has {event.WhichOneof("eventType")} for it, '
+        f'the code called {action.describe()}. Its code was changed while this instance was running: guard such '
+        'changes with is_patched or a new version.'
+    )
+
+
+# External events
+
+
+def _event_raised(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    raised = event.eventRaised
+    encoded = raised.input.value if raised.HasField('input') else None
+    try:
+        value = from_json(encoded) if encoded else None
+    except ValueError as error:
+        raise _bad_payload(f"payload of the external event '{raised.name}'", error) from error
+    run.context.receive_event(raised.name, encoded, value)
+    run.advance()
+
+
+def _event_raised_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    # A run that continues as new may pass it on; whoever has waited in this run is gone.
+    raised = event.eventRaised
+    run.context.buffer_event(raised.name, raised.input.value if raised.HasField('input') else None, None)
+
+
+def _bad_payload(what: str, error: ValueError) -> ValueError:
+    return ValueError(f'The {what} is not JSON: {error}. Payloads must be JSON, whoever sends them.')
+
+
+def _ignored(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    """Of no concern to the workflow's code: it concerns the sidecar alone, or comes too late."""
+
+
+def _held_back(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    run.hold_back(event)
+
+
+RUNNING: Mapping[str | None, Handler] = {
+    'workflowStarted': _workflow_started,
+    'executionStarted': _execution_started,
+    'executionTerminated': _execution_terminated,
+    'executionSuspended': _execution_suspended,
+    'executionResumed': _ignored,
+    'taskScheduled': _task_scheduled,
+    'taskCompleted': _task_completed,
+    'taskFailed': _task_failed,
+    'timerCreated': _timer_created,
+    'timerFired': _timer_fired,
+    'childWorkflowInstanceCreated': _child_workflow_created,
+    'childWorkflowInstanceCompleted': _child_workflow_completed,
+    'childWorkflowInstanceFailed': _child_workflow_failed,
+    'eventRaised': _event_raised,
+    'executionCompleted': _ignored,
+    'executionStalled': _ignored,
+    'workflowCompleted': _ignored,
+    'eventSent': _ignored,
+    'continueAsNew': _ignored,
+    'detachedWorkflowInstanceCreated': _ignored,
+}
+
+SUSPENDED: Mapping[str | None, Handler] = {
+    **dict.fromkeys(RUNNING, _held_back),
+    'executionSuspended': _ignored,
+    'executionResumed': _execution_resumed,
+    'executionTerminated': _execution_terminated,
+}
+
+ENDED: Mapping[str | None, Handler] = {
+    **dict.fromkeys(RUNNING, _ignored),
+    'eventRaised': _event_raised_after_end,
+    'executionTerminated': _execution_terminated,
+}

@@ -1,0 +1,293 @@
+"""One running workflow: the unit that is replayed, kept between turns, and thrown away.
+
+Its life:
+1. Made for one execution of one instance id; nothing has run.
+2. `replay(events)`: the committed history, in order, in one or several pieces. The code runs and `is_replaying` is
+   True. What it asks for is met by the history's own events.
+3. `run(events)`: the new events of a turn; `is_replaying` is False. Returns what the code has asked for and the history
+   has not confirmed: the turn's actions.
+4. Then either it stands where it is (the next turn begins by replaying what was committed of this one, which only
+   confirms it), or `close()`: the generator is closed, and whatever its `finally` blocks call has no effect, since
+   actions are taken before.
+
+Used by one thread at a time. What an event does is in `handlers`; what the code has done is in `context`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dapr.ext.workflow._durabletask.failures import WorkflowStateError
+from dapr.ext.workflow._durabletask.internal import helpers
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
+from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
+from dapr.ext.workflow._durabletask.replay import handlers
+from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
+from dapr.ext.workflow._durabletask.replay.errors import (
+    OrchestratorNotRegisteredError,
+    VersionNotRegisteredException,
+)
+from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.task import CompletableTask, Task
+
+
+@dataclass(slots=True)
+class ExecutionResults:
+    """What a turn came to.
+
+    Attributes:
+        actions: What the sidecar is asked to do, in program order.
+        encoded_custom_status: The custom status as it stands, or None.
+        version_name: The version of the workflow that is running, or None when it has no versions.
+        patches: Every patch that the code has met with True, in order, once for each time.
+    """
+
+    actions: list[pb.WorkflowAction]
+    encoded_custom_status: str | None
+    version_name: str | None = None
+    patches: list[str] | None = None
+
+
+class WorkflowInstance:
+    """One execution of one workflow instance.
+
+    Args:
+        registry: The orchestrators that can be run.
+        instance_id: The id of the workflow instance.
+    """
+
+    __slots__ = (
+        '_awaited',
+        '_early',
+        '_generator',
+        '_handlers',
+        '_held_back',
+        '_is_settling_early',
+        '_is_started',
+        '_is_version_missing',
+        '_notices',
+        '_registry',
+        'context',
+    )
+
+    def __init__(self, registry: _Registry, instance_id: str) -> None:
+        self.context = _RuntimeOrchestrationContext(instance_id)
+        self._registry = registry
+        self._handlers = handlers.RUNNING
+        self._generator: Generator[Task[Any], Any, Any] | None = None
+        self._awaited: Task[Any] | None = None
+        self._is_started = False
+        self._is_version_missing = False
+        self._is_settling_early = False
+        self._held_back: list[pb.HistoryEvent] = []
+        self._early: dict[int, pb.HistoryEvent] = {}
+        self._notices: list[str] = []
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the run has its completion (or cannot go on in this worker): no later turn can use this object."""
+        return self.context._completion is not None or self._is_version_missing
+
+    def replay(self, events: Iterable[pb.HistoryEvent]) -> None:
+        """Takes the run through committed history."""
+        self.context._is_replaying = True
+        self._apply(events)
+
+    def run(self, events: Iterable[pb.HistoryEvent]) -> ExecutionResults:
+        """Takes the run through the new events of a turn, and says what the turn came to."""
+        context = self.context
+        context._is_replaying = False
+        self._apply(events)
+        is_suspended = self._handlers is handlers.SUSPENDED
+        if not (self._is_started or self.is_ended or is_suspended):
+            self._end_failed(
+                WorkflowStateError(
+                    f"The history of instance '{context.instance_id}' has no executionStarted event, so there is no "
+                    'workflow to run. The sidecar must send the whole committed history, or a delta to one that this '
+                    'worker has: if it did, purge the instance and start it again.'
+                )
+            )
+        if context._completion is None and self._is_version_missing:
+            actions = [helpers.new_workflow_version_not_available_action(1)]
+        elif context._completion is None and is_suspended:
+            actions = []
+        else:
+            actions = context.take_actions()
+        return ExecutionResults(
+            actions, context._encoded_custom_status, context._version_name, list(context._patches_met)
+        )
+
+    def set_propagated_history(self, history: PropagatedHistory | None) -> None:
+        """Makes the history that the caller has sent along known to the workflow's code."""
+        self.context._propagated_history = history
+
+    def take_notices(self) -> list[str]:
+        """What was odd but harmless since the last call, for the log."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def close(self) -> BaseException | None:
+        """Ends the generator. Its `finally` and `except GeneratorExit` blocks run; what they ask for goes nowhere.
+
+        Returns:
+            What the generator raised on closing, or None. A generator that yields on closing raises RuntimeError.
+        """
+        generator, self._generator = self._generator, None
+        self._awaited = None
+        if generator is None:
+            return None
+        self.context._is_replaying = True  # so that what the code guards with `not is_replaying` stays undone
+        try:
+            generator.close()
+        except BaseException as error:
+            return error
+        return None
+
+    # What the handlers use
+
+    def start(self, name: str, encoded_input: str | None) -> None:
+        """Calls the orchestrator and runs it up to its first unfinished task. A second start has no effect."""
+        if self._is_started:
+            return
+        self._is_started = True
+        context = self.context
+        try:
+            orchestrator, context._version_name = self._registry.get_orchestrator(name, context._version_name)
+        except VersionNotRegisteredException:
+            self._is_version_missing = True
+            self._handlers = handlers.ENDED
+            return
+        if orchestrator is None:
+            raise OrchestratorNotRegisteredError(
+                f"A workflow named '{name}' is not registered with this worker. Register it before the worker starts, "
+                'and check that the app that schedules it means this app.'
+            )
+        try:
+            result = orchestrator(context, decode_input(orchestrator, encoded_input))
+        except BaseException as error:
+            self._end_failed(error)
+            return
+        if isinstance(result, Generator):
+            self._generator = result
+            self._awaited = _STARTING_POINT
+            self.advance()
+        elif inspect.iscoroutine(result):
+            result.close()
+            raise TypeError(
+                f"The orchestrator '{name}' is an async function. An orchestrator is a generator function: `def`, with "
+                '`yield` where it waits. Activities can be async.'
+            )
+        else:
+            context.set_complete(result, pb.ORCHESTRATION_STATUS_COMPLETED)
+            self.end()
+
+    def advance(self) -> None:
+        """Runs the code for as long as what it waits for has ended."""
+        generator, awaited = self._generator, self._awaited
+        if generator is None or awaited is None or self._is_settling_early:
+            return
+        try:
+            while awaited._is_complete:
+                error = awaited._exception
+                awaited = generator.send(awaited._result) if error is None else generator.throw(error)
+                if self.context._completion is not None:  # it continues as new: what it yielded will never end
+                    self.end()
+                    return
+                while not isinstance(awaited, Task):
+                    awaited = generator.throw(
+                        TypeError(
+                            f'A workflow yielded {awaited!r} ({type(awaited).__name__}). It must yield a task: what '
+                            'call_activity, create_timer, when_all and the like return.'
+                        )
+                    )
+                self._awaited = awaited
+                if self._early:
+                    self._settle_early()
+        except StopIteration as stop:
+            self.context.set_complete(stop.value, pb.ORCHESTRATION_STATUS_COMPLETED)
+            self.end()
+        except BaseException as failure:
+            self._end_failed(failure)
+
+    def end(self) -> None:
+        """Takes note that the run has its completion: events do no more than `handlers.ENDED` says."""
+        self._handlers = handlers.ENDED
+
+    def suspend(self) -> None:
+        """Holds back all events until the resume."""
+        self._handlers = handlers.SUSPENDED
+
+    def resume(self) -> None:
+        """Takes the run through the events that were held back, in order."""
+        self._handlers = handlers.RUNNING
+        held_back, self._held_back = self._held_back, []
+        self._apply_each(held_back)
+
+    def hold_back(self, event: pb.HistoryEvent) -> None:
+        """Keeps an event for the resume."""
+        self._held_back.append(_copy(event))
+
+    def keep_early(self, action_id: int, event: pb.HistoryEvent) -> None:
+        """Keeps a resolution whose action the code has not asked for yet; one that was resolved before is dropped.
+
+        A turn that was committed by a worker whose answer was lost can have results for what this run will ask for.
+        """
+        if action_id <= self.context._sequence_number or action_id in self._early:
+            return
+        self._early[action_id] = _copy(event)
+        self._note(f'Ignoring unexpected {event.WhichOneof("eventType")} event with ID = {action_id}.')
+
+    # Inside
+
+    def _apply(self, events: Iterable[pb.HistoryEvent]) -> None:
+        try:
+            self._apply_each(events)
+        except Exception as error:
+            self._end_failed(error)
+
+    def _apply_each(self, events: Iterable[pb.HistoryEvent]) -> None:
+        for event in events:
+            kind = event.WhichOneof('eventType')
+            handler = self._handlers.get(kind)
+            if handler is not None:
+                handler(self, event)
+            else:
+                self._note('Ignoring an event of a kind that this worker does not know. Is the sidecar newer?')
+
+    def _settle_early(self) -> None:
+        unresolved = self.context._unresolved
+        self._is_settling_early = True
+        try:
+            for action_id in [action_id for action_id in self._early if action_id in unresolved]:
+                self._apply_each((self._early.pop(action_id),))
+        finally:
+            self._is_settling_early = False
+
+    def _end_failed(self, error: BaseException) -> None:
+        self.context.set_failed(error)
+        self.end()
+
+    def _note(self, text: str) -> None:
+        if not self.context._is_replaying:  # in replay, it was said when it was new
+            self._notices.append(f'{self.context.instance_id}: {text}')
+
+
+def _starting_point() -> Task[Any]:
+    task: CompletableTask[None] = CompletableTask()
+    task.complete(None)
+    return task
+
+
+# What a generator that has not begun waits for: something that has ended.
+_STARTING_POINT = _starting_point()
+
+
+def _copy(event: pb.HistoryEvent) -> pb.HistoryEvent:
+    # A message that is kept keeps the whole request it came in; its copy does not.
+    copy = pb.HistoryEvent()
+    copy.CopyFrom(event)
+    return copy

@@ -1,0 +1,138 @@
+"""Retry policies: how often, and how long apart, a failed activity or child workflow is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from dapr.ext.workflow._durabletask.failures import NonRetryableError
+
+
+class RetryPolicy:
+    """How a failed task is tried again.
+
+    The wait before retry k (k = 1, 2, ...) is `first_retry_interval * backoff_coefficient ** (k - 1)`, at most
+    `max_retry_interval`. Waits are durable timers, computed from the workflow's logical time.
+
+    Args:
+        first_retry_interval: The wait before the first retry; not negative.
+        max_number_of_attempts: Attempts in all, the first one included; at least 1.
+        backoff_coefficient: What each wait is multiplied by to give the next; at least 1. Default 1.0.
+        max_retry_interval: The longest wait; None (default) for no limit; not negative.
+        retry_timeout: No retry is begun when this much logical time has passed since the first attempt was
+            scheduled; None (default) for no limit; not negative.
+        non_retryable_error_types: Exception types, or their names, that end the retries at once. A type stands for
+            its own name, not for its subclasses: the name is all that crosses the wire. `NonRetryableError` ends
+            them always.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    __slots__ = (
+        '_backoff_coefficient',
+        '_first_retry_interval',
+        '_max_number_of_attempts',
+        '_max_retry_interval',
+        '_non_retryable_error_types',
+        '_retry_timeout',
+    )
+
+    def __init__(
+        self,
+        *,
+        first_retry_interval: timedelta,
+        max_number_of_attempts: int,
+        backoff_coefficient: float | None = 1.0,
+        max_retry_interval: timedelta | None = None,
+        retry_timeout: timedelta | None = None,
+        non_retryable_error_types: Sequence[str | type[BaseException]] | None = None,
+    ) -> None:
+        zero = timedelta(0)
+        if first_retry_interval < zero:
+            raise ValueError(f'first_retry_interval must be >= 0, got {first_retry_interval}')
+        if max_number_of_attempts < 1:
+            raise ValueError(f'max_number_of_attempts must be >= 1, got {max_number_of_attempts}')
+        if backoff_coefficient is not None and backoff_coefficient < 1:
+            raise ValueError(f'backoff_coefficient must be >= 1, got {backoff_coefficient}')
+        if max_retry_interval is not None and max_retry_interval < zero:
+            raise ValueError(f'max_retry_interval must be >= 0, got {max_retry_interval}')
+        if retry_timeout is not None and retry_timeout < zero:
+            raise ValueError(f'retry_timeout must be >= 0, got {retry_timeout}')
+        self._first_retry_interval = first_retry_interval
+        self._max_number_of_attempts = max_number_of_attempts
+        self._backoff_coefficient = backoff_coefficient
+        self._max_retry_interval = max_retry_interval
+        self._retry_timeout = retry_timeout
+        self._non_retryable_error_types: frozenset[str] | None = (
+            None
+            if non_retryable_error_types is None
+            else frozenset(
+                error.__name__ if isinstance(error, type) else error
+                for error in non_retryable_error_types
+                if isinstance(error, (str, type))
+            )
+        )
+
+    @property
+    def first_retry_interval(self) -> timedelta:
+        """The wait before the first retry."""
+        return self._first_retry_interval
+
+    @property
+    def max_number_of_attempts(self) -> int:
+        """Attempts in all, the first one included."""
+        return self._max_number_of_attempts
+
+    @property
+    def backoff_coefficient(self) -> float | None:
+        """What each wait is multiplied by to give the next; None stands for 1."""
+        return self._backoff_coefficient
+
+    @property
+    def max_retry_interval(self) -> timedelta | None:
+        """The longest wait, or None."""
+        return self._max_retry_interval
+
+    @property
+    def retry_timeout(self) -> timedelta | None:
+        """How long after the first attempt a retry may still begin, or None."""
+        return self._retry_timeout
+
+    @property
+    def non_retryable_error_types(self) -> frozenset[str] | None:
+        """The names of the error types that end the retries at once, or None."""
+        return self._non_retryable_error_types
+
+    def delay_before_retry(self, failed_attempts: int, elapsed: timedelta) -> timedelta | None:
+        """The wait before the next attempt.
+
+        Args:
+            failed_attempts: How many attempts have failed, at least 1.
+            elapsed: The logical time since the first attempt was scheduled.
+
+        Returns:
+            The wait, or None when the policy allows no further attempt.
+        """
+        if failed_attempts >= self._max_number_of_attempts:
+            return None
+        if self._retry_timeout is not None and elapsed >= self._retry_timeout:
+            return None
+        longest = self._max_retry_interval if self._max_retry_interval is not None else timedelta.max
+        try:
+            delay = self._first_retry_interval * (self._backoff_coefficient or 1.0) ** (failed_attempts - 1)
+        except OverflowError:  # a steep coefficient outgrows what a timedelta can hold
+            delay = timedelta.max
+        return min(delay, longest)
+
+
+def is_error_non_retryable(error_type: str, policy: RetryPolicy) -> bool:
+    """Whether a failure of this type ends the retries at once.
+
+    Args:
+        error_type: The name of the error's type, as in `TaskFailureDetails.errorType`.
+        policy: The policy that the task was called with.
+    """
+    if error_type == NonRetryableError.__name__:
+        return True
+    return policy.non_retryable_error_types is not None and error_type in policy.non_retryable_error_types

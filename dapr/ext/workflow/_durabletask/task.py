@@ -1,0 +1,388 @@
+"""What workflow code holds and waits for: tasks and their composites.
+
+A task is a promise of the engine: it is made by a call on the context (`call_activity`, `create_timer`, ...), the
+workflow yields it, and the engine completes it when the event that resolves it comes by. Nothing here knows the wire.
+
+The names that workflow and activity code imports from here, the contexts, policies and errors among them, live in
+modules of their own (`contexts`, `retry`, `failures`) and are re-exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from dapr.ext.workflow._durabletask.contexts import (
+    Activity,
+    ActivityContext,
+    OrchestrationContext,
+    Orchestrator,
+    TInput,
+    TOutput,
+    get_name,
+)
+from dapr.ext.workflow._durabletask.failures import (
+    FailureDetails,
+    NonDeterminismError,
+    NonRetryableError,
+    TaskFailedError,
+    WorkflowStateError,
+)
+from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+from dapr.ext.workflow._durabletask.retry import RetryPolicy, is_error_non_retryable
+
+if TYPE_CHECKING:
+    from dapr.ext.workflow._durabletask.internal import protos as pb
+
+__all__ = [
+    'Activity',
+    'ActivityContext',
+    'CompletableTask',
+    'CompositeTask',
+    'ExternalEventWithTimeoutTask',
+    'FailureDetails',
+    'NonDeterminismError',
+    'NonRetryableError',
+    'OrchestrationContext',
+    'Orchestrator',
+    'PropagatedHistory',
+    'PropagationScope',
+    'RetryPolicy',
+    'RetryableTask',
+    'TInput',
+    'TOutput',
+    'Task',
+    'TaskFailedError',
+    'TimerTask',
+    'WhenAllTask',
+    'WhenAnyTask',
+    'WorkflowStateError',
+    'get_name',
+    'is_error_non_retryable',
+    'when_all',
+    'when_any',
+]
+
+T = TypeVar('T')
+
+
+class Task(Generic[T]):
+    """A result that may not be there yet. A workflow yields it to wait for it."""
+
+    # Defaults of the class, not set in an __init__: a replay makes a task for each action of a history.
+    _result: T
+    _is_complete: bool = False
+    _exception: BaseException | None = None
+    _parent: CompositeTask[Any] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the task has ended, well or not."""
+        return self._is_complete
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the task has ended with an error."""
+        return self._exception is not None
+
+    def get_result(self) -> T:
+        """The result.
+
+        Raises:
+            ValueError: The task has not completed.
+            Exception: What the task failed with, most often `TaskFailedError`.
+        """
+        if not self._is_complete:
+            raise ValueError('The task has not completed.')
+        if self._exception is not None:
+            raise self._exception
+        return self._result
+
+    def get_exception(self) -> BaseException:
+        """What the task failed with.
+
+        Raises:
+            ValueError: The task has not failed.
+        """
+        if self._exception is None:
+            raise ValueError('The task has not failed.')
+        return self._exception
+
+    def _end(self) -> None:
+        """Marks the task as ended and tells the composite that waits for it."""
+        self._is_complete = True
+        if self._parent is not None:
+            self._parent.on_child_completed(self)
+
+
+class CompletableTask(Task[T]):
+    """A task that the engine completes: an activity, a child workflow, an external event."""
+
+    def complete(self, result: T) -> None:
+        """Ends the task with a result.
+
+        Raises:
+            ValueError: The task has already completed.
+        """
+        if self._is_complete:
+            raise ValueError('The task has already completed.')
+        self._result = result
+        self._end()
+
+    def fail(self, message: str, details: pb.TaskFailureDetails) -> None:
+        """Ends the task with a `TaskFailedError`.
+
+        Raises:
+            ValueError: The task has already completed.
+        """
+        self.cancel(TaskFailedError(message, details))
+
+    def cancel(self, exc: Exception) -> None:
+        """Ends the task with the given error.
+
+        Raises:
+            ValueError: The task has already completed.
+        """
+        if self._is_complete:
+            raise ValueError('The task has already completed.')
+        self._exception = exc
+        self._end()
+
+
+class RetryableTask(CompletableTask[T]):
+    """A call of an activity or child workflow under a retry policy: one task over all its attempts.
+
+    Args:
+        retry_policy: The policy.
+        start_time: The logical time at which the first attempt was scheduled.
+        is_sub_orch: Whether it is a child workflow.
+        task_name: The name of the activity or workflow.
+        encoded_input: The input as it goes out at each attempt, or None.
+        task_execution_id: What all attempts of an activity have in common.
+        instance_id: The child workflow's id, the same at each attempt, or None.
+        app_id: The app that runs it, or None for this one.
+        propagation: How much history goes with it, or None.
+    """
+
+    def __init__(
+        self,
+        retry_policy: RetryPolicy,
+        start_time: datetime,
+        is_sub_orch: bool,
+        task_name: str,
+        encoded_input: str | None = None,
+        task_execution_id: str = '',
+        instance_id: str | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> None:
+        self._retry_policy = retry_policy
+        self._start_time = start_time
+        self._is_sub_orch = is_sub_orch
+        self._task_name = task_name
+        self._encoded_input = encoded_input
+        self._task_execution_id = task_execution_id
+        self._instance_id = instance_id
+        self._app_id = app_id
+        self._propagation = propagation
+        self._attempt_count = 1
+
+    def increment_attempt_count(self) -> None:
+        """Counts an attempt that was made."""
+        self._attempt_count += 1
+
+    def compute_next_delay(self, now: datetime | None = None) -> timedelta | None:
+        """The wait before the next attempt, after the current one has failed.
+
+        Args:
+            now: The logical time of the failure; default: that of the first attempt, as if no time had passed.
+
+        Returns:
+            The wait, or None when the policy allows no further attempt.
+        """
+        elapsed = timedelta(0) if now is None else now - self._start_time
+        return self._retry_policy.delay_before_retry(self._attempt_count, elapsed)
+
+
+class TimerTask(CompletableTask[None]):
+    """A durable timer. One that stands for the wait before a retry knows the task that is to be tried again."""
+
+    _retryable_parent: RetryableTask[Any] | None = None
+
+    def set_retryable_parent(self, retryable_task: RetryableTask[Any]) -> None:
+        """Makes the timer the wait before the next attempt of that task."""
+        self._retryable_parent = retryable_task
+
+
+class CompositeTask(Task[T]):
+    """A task over other tasks.
+
+    Args:
+        tasks: The tasks it is made of, each once.
+
+    Raises:
+        ValueError: A task is there twice, or is still awaited by another composite (a task tells one parent only).
+    """
+
+    _tasks: list[Task[Any]]
+
+    def __init__(self, tasks: Sequence[Task[Any]]) -> None:
+        children = list(tasks)
+        if len({id(child) for child in children}) != len(children):
+            raise ValueError(
+                'The same task was given to when_all/when_any more than once. A composite waits for each task once: '
+                'pass it once, and use its result as often as it is needed.'
+            )
+        for child in children:
+            parent = child._parent
+            if not child._is_complete and parent is not None and not parent._is_complete:
+                raise ValueError(
+                    'A pending task given to when_all/when_any already belongs to another pending composite, which '
+                    'would never be told of its end. Nest the composites, or yield the first one before making this.'
+                )
+        self._tasks = children
+        self._completed_tasks = 0
+        for child in children:
+            child._parent = self
+            if child._is_complete:
+                self.on_child_completed(child)
+
+    def get_tasks(self) -> list[Task[Any]]:
+        """The tasks that the composite is made of, in the order given."""
+        return self._tasks
+
+    def on_child_completed(self, task: Task[Any]) -> None:
+        """Takes note that one of its tasks has ended. Each kind of composite says what that means."""
+        raise NotImplementedError
+
+
+class WhenAllTask(CompositeTask['list[T]']):
+    """Ends when all its tasks have ended: with their results in order, or with the first failure."""
+
+    def __init__(self, tasks: Sequence[Task[T]]) -> None:
+        super().__init__(tasks)
+        if not self._tasks:
+            self._result = []
+            self._end()
+
+    @property
+    def pending_tasks(self) -> int:
+        """How many of its tasks have not ended."""
+        return len(self._tasks) - self._completed_tasks
+
+    def get_completed_tasks(self) -> int:
+        """How many of its tasks have ended."""
+        return self._completed_tasks
+
+    def on_child_completed(self, task: Task[Any]) -> None:
+        """Takes note that one of its tasks has ended."""
+        if self._is_complete:
+            return
+        self._completed_tasks += 1
+        if task._exception is not None and self._exception is None:
+            # Kept back until all have ended: the first failure is the one raised.
+            self._exception = task._exception
+        if self._completed_tasks == len(self._tasks):
+            if self._exception is None:
+                self._result = [child._result for child in self._tasks]
+            self._end()
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether all its tasks have ended, and one of them with an error."""
+        return self._is_complete and self._exception is not None
+
+    def get_exception(self) -> BaseException:
+        """The first failure among its tasks, once all have ended.
+
+        Raises:
+            ValueError: The composite has not failed.
+        """
+        if not self.is_failed:
+            raise ValueError('The task has not failed.')
+        return super().get_exception()
+
+
+class WhenAnyTask(CompositeTask['Task[Any]']):
+    """Ends when one of its tasks has ended; its result is that task, well ended or not."""
+
+    def __init__(self, tasks: Sequence[Task[Any]]) -> None:
+        super().__init__(tasks)
+        if not self._tasks:
+            # There is no winner to give; an empty list is what other SDKs' Python apps have always seen here.
+            self._result = cast('Task[Any]', [])
+            self._end()
+
+    def on_child_completed(self, task: Task[Any]) -> None:
+        """Takes note that one of its tasks has ended: the first one wins."""
+        if not self._is_complete:
+            self._result = task
+            self._end()
+
+
+class ExternalEventWithTimeoutTask(CompositeTask[T]):
+    """The wait for an external event, against a timer.
+
+    Args:
+        event_task: Ends when the event comes.
+        timer_task: Ends when the wait has lasted too long.
+        event_name: The event's name, for the error's message.
+        timeout: How long, or until when, the wait lasts; for the error's message.
+        on_timeout: Called when the timer was first, so that the waiter can be withdrawn.
+    """
+
+    def __init__(
+        self,
+        event_task: CompletableTask[T],
+        timer_task: TimerTask,
+        event_name: str,
+        timeout: datetime | timedelta | None = None,
+        on_timeout: Callable[[], None] | None = None,
+    ) -> None:
+        self._event_task = event_task
+        self._timer_task = timer_task
+        self._event_name = event_name
+        self._timeout = timeout
+        self._on_timeout = on_timeout
+        super().__init__([event_task, timer_task])
+
+    def on_child_completed(self, completed_task: Task[Any]) -> None:
+        """Takes note that the event came, or that the time is up."""
+        if self._is_complete:
+            return
+        if completed_task is self._event_task:
+            if completed_task._exception is not None:
+                self._exception = completed_task._exception
+            else:
+                self._result = completed_task._result
+        else:
+            if self._on_timeout is not None:
+                self._on_timeout()
+            limit = f' (timeout: {self._timeout})' if self._timeout is not None else ''
+            self._exception = TimeoutError(f"The external event '{self._event_name}' did not come in time{limit}.")
+        self._end()
+
+
+def when_all(tasks: Sequence[Task[T]]) -> WhenAllTask[T]:
+    """A task that ends when all the given ones have.
+
+    Yielding it gives their results in the order given. If any of them failed, it raises the first failure, after all
+    have ended. An empty list is complete at once.
+
+    Raises:
+        ValueError: A task is given twice, or belongs to another pending composite.
+    """
+    return WhenAllTask(tasks)
+
+
+def when_any(tasks: Sequence[Task[Any]]) -> WhenAnyTask:
+    """A task that ends when the first of the given ones has.
+
+    Yielding it gives that task: `winner.get_result()` gives its result or raises its failure. The others go on. An
+    empty list is complete at once, with an empty list as the result.
+
+    Raises:
+        ValueError: A task is given twice, or belongs to another pending composite.
+    """
+    return WhenAnyTask(tasks)
