@@ -125,10 +125,9 @@ def main() -> None:
                 w.add_activity(activity)
             w.start()
             for order in ORDERS:
-                instance_id = c.schedule_new_orchestration(
-                    process_order, input=order, instance_id=f'order-{order["id"]}'
-                )
-                say(f'\norder {order["id"]} of {order["customer"]}, {order["total"]:.2f}: workflow {instance_id}')
+                name = f'order-{order["id"]}'
+                say(f'\norder {order["id"]} of {order["customer"]}, {order["total"]:.2f}: workflow {name}')
+                instance_id = c.schedule_new_orchestration(process_order, input=order, instance_id=name)
                 if float(str(order['total'])) >= NEEDS_APPROVAL_FROM:
                     say('    [client] approving it')
                     c.raise_orchestration_event(instance_id, 'Approval', data={'by': 'the boss'})

@@ -86,11 +86,12 @@ class Sidecar:
     threads at once.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, *, in_memory: bool = False) -> None:
         """Prepares a sidecar; nothing runs yet.
 
         Args:
             build: the build to run; its binary has to be there.
+            in_memory: whether it keeps its state in memory, which no restart outlives (default: in the file).
 
         Raises:
             FileNotFoundError: if it is not.
@@ -98,6 +99,7 @@ class Sidecar:
         if not build.available:
             raise FileNotFoundError(f'no sidecar at {build.binary}: run `make sidecar`, or set DAPR_SIDECAR_DIR')
         self.build = build
+        self._in_memory = in_memory
         self._port = _free_port()
         # Closing a SQLite database of a process that was just killed may leave files that come and go.
         self._folder = tempfile.TemporaryDirectory(prefix='sidecar-', ignore_cleanup_errors=True)
@@ -134,7 +136,9 @@ class Sidecar:
         # Else whoever listens there would answer the Hello below.
         if not _is_free(self._port):
             raise RuntimeError(f'another process listens at {self.address}: no sidecar can be started there')
-        command = [str(self.build.binary), '-host', '127.0.0.1', '-port', str(self._port), '-db', str(self.database)]
+        command = [str(self.build.binary), '-host', '127.0.0.1', '-port', str(self._port)]
+        if not self._in_memory:
+            command += ['-db', str(self.database)]
         with self.log.open('ab') as log:
             self._process = _Guarded(command, log)
         try:

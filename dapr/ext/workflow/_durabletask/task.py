@@ -128,7 +128,9 @@ class CompletableTask(Task[T]):
         if self._is_complete:
             raise ValueError('The task has already completed.')
         self._result = result
-        self._end()
+        self._is_complete = True  # `_end`, without a call: this is what most events of a history come to
+        if self._parent is not None:
+            self._parent.on_child_completed(self)
 
     def fail(self, message: str, details: pb.TaskFailureDetails) -> None:
         """Ends the task with a `TaskFailedError`.

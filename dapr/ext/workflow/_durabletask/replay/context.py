@@ -175,7 +175,8 @@ class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationConte
             action.app_id = app_id
         if propagation is not None:
             action.propagation = propagation
-        self._record(action)
+        action_id = self._sequence_number = self._sequence_number + 1  # `_record`, without a call
+        self._actions[action_id] = self._unresolved[action_id] = action
         return task
 
     def call_sub_orchestrator(

@@ -69,7 +69,12 @@ def _execution_resumed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
 
 
 def _task_scheduled(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
-    _confirm(run, event.eventId, ScheduleTask, event.taskScheduled.name)
+    actions, action_id, name = run.context._actions, event.eventId, event.taskScheduled.name
+    action = actions.get(action_id)
+    if type(action) is ScheduleTask and action.name == name:  # `_confirm`, without a call
+        del actions[action_id]
+    else:
+        _confirm(run, action_id, ScheduleTask, name)
 
 
 def _child_workflow_created(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
