@@ -1,0 +1,257 @@
+"""What a client asks of a sidecar, and how it reads the answers: all of it but sending and waiting.
+
+The sync and the async client differ in how they make a call and how they wait; each takes an `Operation` from here and
+carries it out. A payload of None is no payload; every other one goes out as JSON, falsy ones too.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from google.protobuf import wrappers_pb2
+from google.protobuf.message import Message
+
+from dapr.ext.workflow._durabletask.client_state import WorkflowState, new_orchestration_state
+from dapr.ext.workflow._durabletask.internal import helpers
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.json_codec import to_json
+
+_MAX_UINT32: Final = 2**32 - 1
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One call.
+
+    Attributes:
+        method: The method of `TaskHubSidecarService`.
+        request: Its request.
+        read: Makes what the client returns of the answer.
+    """
+
+    method: str
+    request: Message
+    read: Callable[[Any], T]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOperation(Operation['WorkflowState | None']):
+    """A call that waits for an instance.
+
+    Attributes:
+        instance_id: The instance.
+        awaited: What it is to do, for messages: 'start' or 'complete'.
+        timeout: For how many seconds to wait at most; None: without a limit.
+    """
+
+    instance_id: str
+    awaited: str
+    timeout: float | None
+
+
+def schedule(
+    name: str,
+    input: Any,
+    instance_id: str | None,
+    start_at: datetime | None,
+    enforce_unique_instance_id: bool,
+    app_id: str | None,
+) -> Operation[str]:
+    """StartInstance; the new instance's id comes back."""
+    if not name:
+        raise ValueError('A non-empty orchestrator name is required.')
+    request = pb.CreateInstanceRequest(
+        name=name,
+        instanceId=_checked(instance_id) if instance_id else uuid.uuid4().hex,
+        input=_payload(input),
+        scheduledStartTimestamp=None if start_at is None else helpers.new_timestamp(start_at),
+        version=helpers.get_string_value(''),
+        parentTraceContext=_current_trace(),
+        enforceUniqueInstanceId=enforce_unique_instance_id,
+        router=new_task_router(app_id),
+    )
+    return Operation('StartInstance', request, lambda answer: str(answer.instanceId))
+
+
+def get_state(instance_id: str, fetch_payloads: bool, app_id: str | None) -> Operation[WorkflowState | None]:
+    """GetInstance."""
+    request = _instance_request(instance_id, fetch_payloads, app_id)
+    return Operation('GetInstance', request, lambda answer: new_orchestration_state(instance_id, answer))
+
+
+def wait_for_start(instance_id: str, fetch_payloads: bool, timeout: float | None, app_id: str | None) -> WaitOperation:
+    """WaitForInstanceStart."""
+    return _wait('WaitForInstanceStart', 'start', instance_id, fetch_payloads, timeout, app_id)
+
+
+def wait_for_completion(
+    instance_id: str, fetch_payloads: bool, timeout: float | None, app_id: str | None
+) -> WaitOperation:
+    """WaitForInstanceCompletion."""
+    return _wait('WaitForInstanceCompletion', 'complete', instance_id, fetch_payloads, timeout, app_id)
+
+
+def raise_event(instance_id: str, event_name: str, data: Any, app_id: str | None) -> Operation[None]:
+    """RaiseEvent."""
+    if not event_name:
+        raise ValueError('A non-empty event name is required.')
+    request = pb.RaiseEventRequest(
+        instanceId=_checked(instance_id), name=event_name, input=_payload(data), router=new_task_router(app_id)
+    )
+    return Operation('RaiseEvent', request, _nothing)
+
+
+def terminate(instance_id: str, output: Any, recursive: bool, app_id: str | None) -> Operation[None]:
+    """TerminateInstance."""
+    request = pb.TerminateRequest(
+        instanceId=_checked(instance_id), output=_payload(output), recursive=recursive, router=new_task_router(app_id)
+    )
+    return Operation('TerminateInstance', request, _nothing)
+
+
+def suspend(instance_id: str, app_id: str | None) -> Operation[None]:
+    """SuspendInstance."""
+    request = pb.SuspendRequest(instanceId=_checked(instance_id), router=new_task_router(app_id))
+    return Operation('SuspendInstance', request, _nothing)
+
+
+def resume(instance_id: str, app_id: str | None) -> Operation[None]:
+    """ResumeInstance."""
+    request = pb.ResumeRequest(instanceId=_checked(instance_id), router=new_task_router(app_id))
+    return Operation('ResumeInstance', request, _nothing)
+
+
+def purge(instance_id: str, recursive: bool, force: bool, app_id: str | None) -> Operation[int]:
+    """PurgeInstances, of one instance; the number of instances that are gone comes back."""
+    request = pb.PurgeInstancesRequest(
+        instanceId=_checked(instance_id),
+        recursive=recursive,
+        force=True if force else None,
+        router=new_task_router(app_id),
+    )
+    return Operation('PurgeInstances', request, lambda answer: int(answer.deletedInstanceCount))
+
+
+def list_ids(page_size: int | None, continuation_token: str | None) -> Operation[pb.ListInstanceIDsResponse]:
+    """ListInstanceIDs."""
+    if page_size is not None and not 1 <= page_size <= _MAX_UINT32:
+        raise ValueError(
+            f'page_size={page_size} is out of range: give 1 to {_MAX_UINT32}, or None for the size that the sidecar '
+            'chooses.'
+        )
+    request = pb.ListInstanceIDsRequest(continuationToken=continuation_token, pageSize=page_size)
+    return Operation('ListInstanceIDs', request, _as_it_is)
+
+
+def get_history(instance_id: str) -> Operation[list[pb.HistoryEvent]]:
+    """GetInstanceHistory."""
+    request = pb.GetInstanceHistoryRequest(instanceId=_checked(instance_id))
+    return Operation('GetInstanceHistory', request, lambda answer: list(answer.events))
+
+
+def rerun(
+    instance_id: str,
+    event_id: int,
+    new_instance_id: str | None,
+    input: Any,
+    overwrite_input: bool,
+    new_child_instance_id: str | None,
+    app_id: str | None,
+) -> Operation[str]:
+    """RerunWorkflowFromEvent; the new instance's id comes back."""
+    if not 0 <= event_id <= _MAX_UINT32:
+        raise ValueError(
+            f'event_id={event_id} is out of range: give 0 to {_MAX_UINT32}. Events that carry -1 in the history have '
+            'no id, and a workflow cannot be run again from them.'
+        )
+    request = pb.RerunWorkflowFromEventRequest(
+        sourceInstanceID=_checked(instance_id),
+        eventID=event_id,
+        newInstanceID=new_instance_id,
+        input=_payload(input) if overwrite_input else None,
+        overwriteInput=overwrite_input,
+        newChildWorkflowInstanceID=new_child_instance_id,
+        router=new_task_router(app_id),
+    )
+    return Operation('RerunWorkflowFromEvent', request, lambda answer: str(answer.newInstanceID))
+
+
+def new_task_router(app_id: str | None) -> pb.TaskRouter | None:
+    """The router that names the app to be asked; None, for the sidecar's own app, when there is no app id."""
+    return pb.TaskRouter(targetAppID=app_id) if app_id else None
+
+
+def closed_error() -> ValueError:
+    """The error of a call on a client that is closed."""
+    return ValueError('This client is closed: make a new one for further calls.')
+
+
+def warn_of_reuse_policy(logger: logging.Logger) -> None:
+    """Says that an id reuse policy has no effect."""
+    logger.warning(
+        'reuse_id_policy has no effect: sidecars take no such policy. The id of an instance that is running is '
+        'refused; that of one that has ended is reused, or refused, too, with enforce_unique_instance_id=True.'
+    )
+
+
+def _wait(
+    method: str, awaited: str, instance_id: str, fetch_payloads: bool, timeout: float | None, app_id: str | None
+) -> WaitOperation:
+    return WaitOperation(
+        method,
+        _instance_request(instance_id, fetch_payloads, app_id),
+        lambda answer: new_orchestration_state(instance_id, answer),
+        instance_id,
+        awaited,
+        timeout or None,
+    )
+
+
+def _instance_request(instance_id: str, fetch_payloads: bool, app_id: str | None) -> pb.GetInstanceRequest:
+    return pb.GetInstanceRequest(
+        instanceId=_checked(instance_id), getInputsAndOutputs=fetch_payloads, router=new_task_router(app_id)
+    )
+
+
+def _checked(instance_id: str) -> str:
+    if not isinstance(instance_id, str):
+        raise TypeError(f'An instance id is a str; got {type(instance_id).__name__}.')
+    if not instance_id:
+        raise ValueError('A non-empty instance id is required.')
+    return instance_id
+
+
+def _payload(value: Any) -> wrappers_pb2.StringValue | None:
+    return None if value is None else wrappers_pb2.StringValue(value=to_json(value))
+
+
+def _nothing(answer: Any) -> None:
+    return None
+
+
+def _as_it_is(answer: pb.ListInstanceIDsResponse) -> pb.ListInstanceIDsResponse:
+    return answer
+
+
+def _current_trace() -> pb.TraceContext | None:
+    """The span that is current, of an app that uses OpenTelemetry: the orchestration's spans become its children."""
+    trace = sys.modules.get('opentelemetry.trace')
+    if trace is None:
+        return None
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    span_id = f'{context.span_id:016x}'
+    return pb.TraceContext(
+        traceParent=f'00-{context.trace_id:032x}-{span_id}-{context.trace_flags:02x}',
+        spanID=span_id,
+        traceState=helpers.get_string_value(context.trace_state.to_header() or None),
+    )

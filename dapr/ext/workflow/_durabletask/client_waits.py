@@ -1,0 +1,119 @@
+"""How a wait for an orchestration outlives what gets in its way, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+
+from dapr.ext.workflow._durabletask.client_requests import WaitOperation
+from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
+
+_FIRST_DELAY: Final = 0.05
+_LONGEST_DELAY: Final = 1.0
+_PATIENCE: Final = 30.0
+
+# What passes: no connection, a sidecar that is not ready for workflows yet, one that stops.
+_TRANSIENT: Final = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.CANCELLED}
+)
+
+
+class Waiting:
+    """What to do about a wait as time and errors come by: go on, and when, or end it.
+
+    What is transient is tried again after 50 ms, then after twice as long each time, up to 1 s: a sidecar that is out
+    of reach, starting or stopping, and an instance that is not there yet (the Go sidecar says so; daprd waits).
+
+    Args:
+        operation: The wait.
+        logger: Is told, once, that something is in the way.
+        clock: Seconds, from anywhere.
+    """
+
+    def __init__(
+        self, operation: WaitOperation, logger: logging.Logger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._operation = operation
+        self._logger = logger
+        self._clock = clock
+        self._deadline = None if operation.timeout is None else clock() + operation.timeout
+        self._delay = _FIRST_DELAY
+        self._called_at = clock()
+        self._cut_off_since: float | None = None
+
+    def remaining(self) -> float | None:
+        """The seconds that are left for the call that is made now, or None for no limit.
+
+        Raises:
+            TimeoutError: None are left.
+        """
+        self._called_at = self._clock()
+        return self._left()
+
+    def delay_after(self, error: grpc.RpcError) -> float:
+        """The seconds to wait before the next call.
+
+        Raises:
+            TimeoutError: The time is over.
+            grpc.RpcError: The error itself, when another call would not help; or, of a wait without a limit, when the
+                sidecar has been out of reach for 30 s.
+        """
+        status = status_of(error)
+        # A deadline is ours, or lies in between (a proxy's, an interceptor's) and ends the call but not the wait.
+        if status is grpc.StatusCode.DEADLINE_EXCEEDED or is_missing_instance(error):
+            self._cut_off_since = None
+        elif status in _TRANSIENT:
+            self._check_patience(error)
+        else:
+            raise error
+        if self._clock() - self._called_at >= _LONGEST_DELAY:
+            self._delay = _FIRST_DELAY  # the call itself was wait enough
+        delay, self._delay = self._delay, min(self._delay * 2, _LONGEST_DELAY)
+        left = self._left()
+        return delay if left is None else min(delay, left)
+
+    def _left(self) -> float | None:
+        if self._deadline is None:
+            return None
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise self._timed_out()
+        return left
+
+    def _check_patience(self, error: grpc.RpcError) -> None:
+        now = self._clock()
+        # A call that lasted longer than it takes to find no sidecar was with one: what cut it off is new.
+        if self._cut_off_since is None or now - self._called_at >= _PATIENCE:
+            self._cut_off_since = now
+            self._logger.warning(
+                "Waiting for orchestration '%s' to %s: the sidecar cannot be asked (%s); trying again.",
+                self._operation.instance_id,
+                self._operation.awaited,
+                describe(error),
+            )
+        elif self._deadline is None and now - self._cut_off_since >= _PATIENCE:
+            raise error
+
+    def _timed_out(self) -> TimeoutError:
+        operation = self._operation
+        return TimeoutError(
+            f"Timed out after {operation.timeout:g} s waiting for orchestration '{operation.instance_id}' to "
+            f'{operation.awaited}.'
+        )
+
+
+def is_missing_instance(error: grpc.RpcError) -> bool:
+    """Whether the sidecar says that there is no such instance; the Go sidecar has no status code of its own for it."""
+    return status_of(error) is grpc.StatusCode.UNKNOWN and 'no such instance exists' in describe(error)
+
+
+def explain(error: grpc.RpcError, method: str) -> None:
+    """Adds what to do to the error of a call that the sidecar does not know (Python 3.11 and later)."""
+    if status_of(error) is grpc.StatusCode.UNIMPLEMENTED and hasattr(error, 'add_note'):
+        error.add_note(
+            f'The sidecar does not have the call {method} of TaskHubSidecarService: this operation needs a newer Dapr.'
+        )

@@ -1,0 +1,85 @@
+"""What clients and worker share: channels, loggers and payloads, under the names that other packages know.
+
+`get_grpc_channel` is replaced by packages that pass channel options of their own: always call it as
+`shared.get_grpc_channel(...)`, never by a name imported from here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import grpc
+
+from dapr.ext.workflow._durabletask.internal.json_codec import (
+    AUTO_SERIALIZED,
+    InternalJSONDecoder,
+    InternalJSONEncoder,
+    from_json,
+    to_json,
+)
+from dapr.ext.workflow._durabletask.internal.logging import get_logger
+from dapr.ext.workflow._durabletask.transport import channel, settings
+
+__all__ = [
+    'AUTO_SERIALIZED',
+    'ClientInterceptor',
+    'InternalJSONDecoder',
+    'InternalJSONEncoder',
+    'from_json',
+    'get_default_host_address',
+    'get_grpc_channel',
+    'get_logger',
+    'is_async_callable',
+    'to_json',
+]
+
+ClientInterceptor: TypeAlias = (
+    grpc.UnaryUnaryClientInterceptor
+    | grpc.UnaryStreamClientInterceptor
+    | grpc.StreamUnaryClientInterceptor
+    | grpc.StreamStreamClientInterceptor
+)
+
+
+def get_default_host_address() -> str:
+    """The sidecar's address by the environment (`DAPR_GRPC_ENDPOINT`, or host and port), else localhost:4001.
+
+    Raises:
+        ValueError: A variable cannot be read; the message names it.
+    """
+    return settings.default_host_address()
+
+
+def get_grpc_channel(
+    host_address: str | None,
+    secure_channel: bool = False,
+    interceptors: Sequence[ClientInterceptor] | None = None,
+    options: Sequence[tuple[str, Any]] | None = None,
+) -> grpc.Channel:
+    """A channel to the sidecar. It connects at the first call.
+
+    Args:
+        host_address: `host:port`, or any form that `settings.parse_endpoint` takes; None: `get_default_host_address`.
+        secure_channel: Whether to use TLS even where the address does not say so.
+        interceptors: What calls go through, the first one first.
+        options: Options of gRPC's, which beat those of the environment key by key.
+
+    Raises:
+        ValueError: The address, or a variable of the environment, cannot be read; the message says which.
+    """
+    return channel.open_channel(host_address, secure_channel, interceptors, options)
+
+
+def is_async_callable(fn: Any) -> bool:
+    """Whether calling the function, method, partial or callable object gives something to await.
+
+    Wrappers that say what they wrap (`functools.wraps`) are taken for that.
+    """
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if inspect.iscoroutinefunction(inspect.unwrap(fn)):
+        return True
+    return not isinstance(fn, type) and callable(fn) and inspect.iscoroutinefunction(type(fn).__call__)

@@ -1,0 +1,31 @@
+"""A scripted sidecar, and clients of both kinds for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.scripted_sidecar import ScriptedSidecar, Twin, serve
+
+
+@pytest.fixture
+def sidecar() -> Iterator[ScriptedSidecar]:
+    scripted = ScriptedSidecar()
+    server = serve(scripted)
+    yield scripted
+    server.stop(None).wait(10)
+
+
+@pytest.fixture(params=['sync', 'aio'])
+def twin(request: pytest.FixtureRequest) -> Iterator[Twin]:
+    """Makes clients of one kind; a test that takes it runs for both."""
+    made = Twin(request.param)
+    yield made
+    made.finish()
+
+
+@pytest.fixture
+def client(twin: Twin, sidecar: ScriptedSidecar) -> Any:
+    return twin.new(host_address=sidecar.address)
