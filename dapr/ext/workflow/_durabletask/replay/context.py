@@ -57,6 +57,10 @@ class Completion(NamedTuple):
     save_events: bool = False
 
 
+# How a run ends when its code comes to an end.
+_OWN_ENDINGS = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW)
+
+
 class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationContext):
     """See `OrchestrationContext` for what workflow code may call.
 
@@ -310,7 +314,7 @@ class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationConte
         if not isinstance(action, CreateTimer) or not action.optional:
             return False
         del self._actions[action_id]
-        del self._unresolved[action_id]
+        self._unresolved.pop(action_id, None)  # not there if it has fired, which only a broken history says
         self._actions = self._shifted_down(self._actions, action_id)
         self._unresolved = self._shifted_down(self._unresolved, action_id)
         for shifted_id, shifted in self._actions.items():
@@ -320,13 +324,14 @@ class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationConte
         return True
 
     def take_actions(self) -> list[pb.WorkflowAction]:
-        """The messages of what the code has asked for and history has not confirmed, in program order."""
+        """The messages of what the code has asked for and history has not confirmed, in program order.
+
+        Raises:
+            ValueError: A call was given an argument that no message can hold.
+        """
         completion = self._completion
         if completion is None:
-            return [
-                action.to_message(self._instance_id, action_id, self._app_id)
-                for action_id, action in self._actions.items()
-            ]
+            return [self._message(action_id, action) for action_id, action in self._actions.items()]
         return [
             helpers.new_complete_workflow_action(
                 self._sequence_number + 1,
@@ -356,6 +361,17 @@ class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationConte
         if self._completion is None:
             self._completion = Completion(pb.ORCHESTRATION_STATUS_FAILED, failure=helpers.new_failure_details(error))
 
+    def retract_completion(self) -> bool:
+        """Takes back an ending that the code came to by itself, and not by an error.
+
+        Returns:
+            Whether there was one.
+        """
+        if self._completion is None or self._completion.status not in _OWN_ENDINGS:
+            return False
+        self._completion = None
+        return True
+
     def set_terminated(self, encoded_output: str | None) -> None:
         """Ends the run because a client said so; that beats a continue-as-new of the same turn, and nothing else."""
         ended = self._completion
@@ -363,6 +379,15 @@ class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationConte
             self._completion = Completion(pb.ORCHESTRATION_STATUS_TERMINATED, encoded_output)
 
     # Inside
+
+    def _message(self, action_id: int, action: Action) -> pb.WorkflowAction:
+        try:
+            return action.to_message(self._instance_id, action_id, self._app_id)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'{action.describe()}, action {action_id}, cannot be sent: {error}. Names, instance ids and app ids '
+                'must be str, without lone surrogates; a propagation is a PropagationScope.'
+            ) from error
 
     def _record(self, action: Action) -> None:
         action_id = self._sequence_number = self._sequence_number + 1

@@ -11,7 +11,7 @@ event whose kind is in none of them is unknown and has no effect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError
 from dapr.ext.workflow._durabletask.internal import protos as pb
@@ -35,11 +35,21 @@ def _workflow_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     context = run.context
     context._timestamp = (timestamp.seconds, timestamp.nanos)
     context._now = None
+    _note_version(run, event)
+
+
+def _workflow_started_while_suspended(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    # The answers of the turn that resumes are written here, and the events that the code asked at stand before it.
+    _note_version(run, event)
+    run.hold_back(event)
+
+
+def _note_version(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     started = event.workflowStarted
     if started.HasField('version'):
-        context._recorded_patches.update(started.version.patches)
+        run.context._recorded_patches.update(started.version.patches)
         if started.version.name:
-            context._version_name = started.version.name
+            run.context._version_name = started.version.name
 
 
 def _execution_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
@@ -100,10 +110,29 @@ def _confirm(run: WorkflowInstance, action_id: int, kind: type[Action], name: st
     if context.drop_optional_timer(action_id):
         _confirm(run, action_id, kind, name)
         return
-    recorded = f"{kind.method}('{name}')" if name else kind.method
     called = 'called nothing that has this id' if action is None else f'called {action.describe()}'
-    raise NonDeterminismError(
-        f'Replay differs from history at action {action_id}: the history says {recorded}, the code {called}. '
+    raise _mismatch(action_id, kind, name, called)
+
+
+def _confirmed_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    # An ending drops what is pending, so history cannot go on with it: the code ends earlier than it did.
+    kind: type[Action]
+    if event.HasField('timerCreated'):
+        if is_optional_timer_event(event):
+            return
+        kind, name = CreateTimer, ''
+    elif event.HasField('taskScheduled'):
+        kind, name = ScheduleTask, event.taskScheduled.name
+    else:
+        kind, name = CreateChildWorkflow, event.childWorkflowInstanceCreated.name
+    if run.context.retract_completion():
+        raise _mismatch(event.eventId, kind, name, 'had ended by then')
+
+
+def _mismatch(action_id: int, kind: type[Action], name: str, code: str) -> NonDeterminismError:
+    recorded = f"{kind.method}('{name}')" if name else kind.method
+    return NonDeterminismError(
+        f'Replay differs from history at action {action_id}: the history says {recorded}, the code {code}. '
         'An orchestrator must do the same in every replay: its code was changed while this instance was running (guard '
         'such changes with is_patched or a new version), or it depends on something that is not in its history.'
     )
@@ -141,7 +170,7 @@ def _timer_fired(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
         run.context.schedule_attempt(retried)
     else:
         timer.complete(None)
-        run.advance()
+    run.advance()
 
 
 def _complete(
@@ -182,6 +211,7 @@ def _fail(
         delay = task.compute_next_delay(run.context.current_utc_datetime)
         if delay is not None:
             run.context.start_retry_timer(task, delay)
+            run.advance()
             return
     task.fail(f'{run.context.instance_id}: {what} #{action_id} failed: {details.errorMessage}', details)
     run.advance()
@@ -264,6 +294,7 @@ RUNNING: Mapping[str | None, Handler] = {
 
 SUSPENDED: Mapping[str | None, Handler] = {
     **dict.fromkeys(RUNNING, _held_back),
+    'workflowStarted': _workflow_started_while_suspended,
     'executionSuspended': _ignored,
     'executionResumed': _execution_resumed,
     'executionTerminated': _execution_terminated,
@@ -271,6 +302,9 @@ SUSPENDED: Mapping[str | None, Handler] = {
 
 ENDED: Mapping[str | None, Handler] = {
     **dict.fromkeys(RUNNING, _ignored),
+    'taskScheduled': _confirmed_after_end,
+    'timerCreated': _confirmed_after_end,
+    'childWorkflowInstanceCreated': _confirmed_after_end,
     'eventRaised': _event_raised_after_end,
     'executionTerminated': _execution_terminated,
 }

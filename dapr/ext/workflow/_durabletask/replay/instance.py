@@ -116,7 +116,11 @@ class WorkflowInstance:
         elif context._completion is None and is_suspended:
             actions = []
         else:
-            actions = context.take_actions()
+            try:
+                actions = context.take_actions()
+            except ValueError as error:
+                self._end_failed(error)
+                actions = context.take_actions()
         return ExecutionResults(
             actions, context._encoded_custom_status, context._version_name, list(context._patches_met)
         )
@@ -141,11 +145,14 @@ class WorkflowInstance:
         if generator is None:
             return None
         self.context._is_replaying = True  # so that what the code guards with `not is_replaying` stays undone
-        try:
-            generator.close()
-        except BaseException as error:
-            return error
-        return None
+        first_error: BaseException | None = None
+        for _ in range(_CLOSE_ATTEMPTS):
+            try:
+                generator.close()
+                break
+            except BaseException as error:
+                first_error = first_error or error
+        return first_error
 
     # What the handlers use
 
@@ -175,8 +182,9 @@ class WorkflowInstance:
             self._generator = result
             self._awaited = _STARTING_POINT
             self.advance()
-        elif inspect.iscoroutine(result):
-            result.close()
+        elif inspect.iscoroutine(result) or inspect.isasyncgen(result):
+            if inspect.iscoroutine(result):
+                result.close()
             raise TypeError(
                 f"The orchestrator '{name}' is an async function. An orchestrator is a generator function: `def`, with "
                 '`yield` where it waits. Activities can be async.'
@@ -191,19 +199,21 @@ class WorkflowInstance:
         if generator is None or awaited is None or self._is_settling_early:
             return
         try:
+            if self._early:
+                self._settle_early()
             while awaited._is_complete:
                 error = awaited._exception
                 awaited = generator.send(awaited._result) if error is None else generator.throw(error)
-                if self.context._completion is not None:  # it continues as new: what it yielded will never end
-                    self.end()
-                    return
-                while not isinstance(awaited, Task):
+                while not isinstance(awaited, Task) and self.context._completion is None:
                     awaited = generator.throw(
                         TypeError(
                             f'A workflow yielded {awaited!r} ({type(awaited).__name__}). It must yield a task: what '
                             'call_activity, create_timer, when_all and the like return.'
                         )
                     )
+                if self.context._completion is not None:  # it continues as new: what it yielded will never end
+                    self.end()
+                    return
                 self._awaited = awaited
                 if self._early:
                     self._settle_early()
@@ -259,11 +269,13 @@ class WorkflowInstance:
                 self._note('Ignoring an event of a kind that this worker does not know. Is the sidecar newer?')
 
     def _settle_early(self) -> None:
-        unresolved = self.context._unresolved
+        early = self._early
         self._is_settling_early = True
         try:
-            for action_id in [action_id for action_id in self._early if action_id in unresolved]:
-                self._apply_each((self._early.pop(action_id),))
+            # One that is settled can bring about the next: a failure starts the wait before a retry.
+            while settled := [action_id for action_id in early if action_id in self.context._unresolved]:
+                for action_id in settled:
+                    self._apply_each((early.pop(action_id),))
         finally:
             self._is_settling_early = False
 
@@ -281,6 +293,10 @@ def _starting_point() -> Task[Any]:
     task.complete(None)
     return task
 
+
+# A `finally` block that yields survives the first attempt, and ends at the next; the garbage collector would try again,
+# and complain on stderr.
+_CLOSE_ATTEMPTS = 10
 
 # What a generator that has not begun waits for: something that has ended.
 _STARTING_POINT = _starting_point()

@@ -1,0 +1,177 @@
+"""How long a retry waits, and what ends the retries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dapr.ext.workflow._durabletask import task
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext as Context
+from dapr.ext.workflow._durabletask.task import NonRetryableError, RetryPolicy
+from tests.support.engine import (
+    Driver,
+    Event,
+    child_failed,
+    failure,
+    failure_of,
+    kinds,
+    task_failed,
+    timer_fired,
+)
+from tests.support.scenarios import Workflow
+
+
+def _seconds(*seconds: float) -> list[timedelta]:
+    return [timedelta(seconds=value) for value in seconds]
+
+
+def _policy(attempts: int = 6, **more: Any) -> RetryPolicy:
+    return RetryPolicy(first_retry_interval=timedelta(seconds=2), max_number_of_attempts=attempts, **more)
+
+
+def _driver(policy: RetryPolicy, *, is_child: bool = False) -> Driver:
+    def workflow(ctx: Context, _: None) -> Workflow:
+        if is_child:
+            yield ctx.call_sub_orchestrator('flaky', retry_policy=policy)
+        else:
+            yield ctx.call_activity('flaky', retry_policy=policy)
+
+    driver = Driver(workflow)
+    driver.start()
+    return driver
+
+
+@pytest.mark.parametrize(
+    ('policy', 'waits'),
+    [
+        (_policy(), _seconds(2, 2, 2, 2, 2)),
+        (_policy(backoff_coefficient=None), _seconds(2, 2, 2, 2, 2)),
+        (_policy(backoff_coefficient=2), _seconds(2, 4, 8, 16, 32)),
+        (_policy(backoff_coefficient=1.5), _seconds(2, 3, 4.5, 6.75, 10.125)),
+        (_policy(backoff_coefficient=2, max_retry_interval=timedelta(seconds=10)), _seconds(2, 4, 8, 10, 10)),
+        (_policy(max_retry_interval=timedelta(seconds=1)), _seconds(1, 1, 1, 1, 1)),
+        (
+            _policy(backoff_coefficient=1e300, max_retry_interval=timedelta(hours=1)),
+            _seconds(2, 3600, 3600, 3600, 3600),
+        ),
+        (_policy(3, backoff_coefficient=2), _seconds(2, 4)),
+        (_policy(1), []),
+    ],
+)
+@pytest.mark.parametrize('is_child', [False, True], ids=['activity', 'child'])
+def test_the_waits_between_attempts(policy: RetryPolicy, waits: list[timedelta], is_child: bool) -> None:
+    driver = _driver(policy, is_child=is_child)
+    fail = child_failed if is_child else task_failed
+    number = 1
+    for wait in waits:
+        (timer,) = driver.turn(fail(number)).actions
+        assert timer.createTimer.fireAt.ToDatetime() == driver.now + wait
+        driver.turn(timer_fired(number + 1), after=wait)
+        number += 2
+    assert failure_of(driver.turn(fail(number))).errorType == 'TaskFailedError'
+
+
+def test_a_wait_beyond_all_dates_ends_with_them() -> None:
+    driver = _driver(_policy(backoff_coefficient=1e300))
+    driver.turn(task_failed(1))
+    driver.turn(timer_fired(2))
+    (timer,) = driver.turn(task_failed(3)).actions
+    assert timer.createTimer.fireAt.ToDatetime().year == datetime.max.year
+
+
+@pytest.mark.parametrize(('after', 'is_retried'), [(9, True), (10, False), (11, False)])
+def test_no_retry_begins_after_the_timeout_of_logical_time(after: int, is_retried: bool) -> None:
+    # Logical time stands in the past: by the wall clock, every timeout would have run out long ago.
+    driver = _driver(_policy(retry_timeout=timedelta(seconds=10)))
+    results = driver.turn(task_failed(1), after=timedelta(seconds=after))
+    assert [action.HasField('createTimer') for action in results.actions] == [is_retried]
+
+
+def test_the_timeout_is_counted_from_the_first_attempt() -> None:
+    driver = _driver(_policy(retry_timeout=timedelta(seconds=10)))
+    driver.turn(task_failed(1), after=timedelta(seconds=5))
+    driver.turn(timer_fired(2), after=timedelta(seconds=4))
+    assert failure_of(driver.turn(task_failed(3), after=timedelta(seconds=1))).errorType == 'TaskFailedError'
+
+
+class SpecialError(ValueError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ('listed', 'details', 'is_retried'),
+    [
+        (None, failure(), True),
+        ([], failure(), True),
+        (['ValueError'], failure(), False),
+        ([ValueError], failure(), False),
+        (['KeyError', ValueError], failure(), False),
+        (['KeyError', TypeError], failure(), True),
+        ([ValueError], failure(error_type='SpecialError'), True),  # a name is all that crosses the wire
+        ([SpecialError], failure(error_type='SpecialError'), False),
+        (['valueerror'], failure(), True),
+        (None, failure(error_type='NonRetryableError'), False),
+        ([NonRetryableError], failure(), True),
+        (None, failure(final=True), False),
+        (['KeyError'], failure(final=True), False),
+    ],
+)
+@pytest.mark.parametrize('fail', [task_failed, child_failed])
+def test_what_ends_the_retries_at_once(
+    listed: list[str | type[BaseException]] | None,
+    details: pb.TaskFailureDetails,
+    is_retried: bool,
+    fail: Callable[[int, pb.TaskFailureDetails], Event],
+) -> None:
+    driver = _driver(_policy(non_retryable_error_types=listed), is_child=fail is child_failed)
+    results = driver.turn(fail(1, details))
+    if is_retried:
+        assert kinds(results) == [(2, 'createTimer')]
+    else:
+        assert failure_of(results).errorType == 'TaskFailedError'
+        assert kinds(results) == [(2, 'completeWorkflow')]
+
+
+def test_a_later_attempt_can_end_them_too() -> None:
+    driver = _driver(_policy(non_retryable_error_types=['KeyError']))
+    driver.turn(task_failed(1))
+    driver.turn(timer_fired(2))
+    assert kinds(driver.turn(task_failed(3, failure(error_type='KeyError')))) == [(4, 'completeWorkflow')]
+
+
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        ({'first_retry_interval': timedelta(seconds=-1)}, 'first_retry_interval'),
+        ({'max_number_of_attempts': 0}, 'max_number_of_attempts'),
+        ({'backoff_coefficient': 0.5}, 'backoff_coefficient'),
+        ({'max_retry_interval': timedelta(seconds=-1)}, 'max_retry_interval'),
+        ({'retry_timeout': timedelta(seconds=-1)}, 'retry_timeout'),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(given: dict[str, Any], said: str) -> None:
+    values: dict[str, Any] = {'first_retry_interval': timedelta(seconds=1), 'max_number_of_attempts': 1, **given}
+    with pytest.raises(ValueError, match=f'{said} must be'):
+        RetryPolicy(**values)
+
+
+def test_a_policy_shows_what_it_was_made_of() -> None:
+    policy = _policy(
+        4,
+        backoff_coefficient=2.0,
+        max_retry_interval=timedelta(seconds=9),
+        retry_timeout=timedelta(seconds=30),
+        non_retryable_error_types=[KeyError, 'Mine'],
+    )
+    assert policy.first_retry_interval == timedelta(seconds=2)
+    assert policy.max_number_of_attempts == 4
+    assert policy.backoff_coefficient == 2.0
+    assert policy.max_retry_interval == timedelta(seconds=9)
+    assert policy.retry_timeout == timedelta(seconds=30)
+    assert policy.non_retryable_error_types == frozenset({'KeyError', 'Mine'})
+    assert task.is_error_non_retryable('Mine', policy)
+    assert not task.is_error_non_retryable('ValueError', policy)
