@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -38,6 +38,25 @@ class Answer:
     peer: str
 
 
+class _SendsBytesToo:
+    """A server whose GetWorkItems may be given bytes, so that a test can send what is no work item."""
+
+    def __init__(self, server: grpc.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        streams = handlers['GetWorkItems']
+        handlers['GetWorkItems'] = grpc.unary_stream_rpc_method_handler(
+            streams.unary_stream,
+            streams.request_deserializer,
+            lambda item: item if isinstance(item, bytes) else streams.response_serializer(item),
+        )
+        self._server.add_registered_method_handlers(service, handlers)
+
+
 class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
     """Sends the work items that are pushed, keeps the answers, and fails where it is told to.
 
@@ -55,6 +74,7 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
         metadata: What came with the last call of each method.
         refuse_streams: The status that GetWorkItems is refused with; None: it is accepted.
         hold_hello: Whether Hello is left without an answer.
+        hold_answers: Whether completions are left without an answer.
         fail_answers: The statuses of the next completions, taken from the left; None: that one is accepted.
         is_old: Whether it lacks CompleteWorkflowTask.
     """
@@ -67,11 +87,12 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
         self.capabilities: list[int] = []
         self.refuse_streams: grpc.StatusCode | None = None
         self.hold_hello = False
+        self.hold_answers = False
         self.fail_answers: deque[grpc.StatusCode | None] = deque()
         self.is_old = False
         self._max_receive = max_receive
         self._changed = threading.Condition()
-        self._items: deque[pb.WorkItem] = deque()
+        self._items: deque[pb.WorkItem | bytes] = deque()
         self._open_streams = 0
         self._generation = 0
         self._server: grpc.Server | None = None
@@ -91,7 +112,7 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
             ThreadPoolExecutor(_SERVER_THREADS, thread_name_prefix='fake-sidecar'),
             options=[('grpc.max_receive_message_length', self._max_receive), ('grpc.max_send_message_length', -1)],
         )
-        stubs.add_TaskHubSidecarServiceServicer_to_server(self, server)
+        stubs.add_TaskHubSidecarServiceServicer_to_server(self, cast('grpc.Server', _SendsBytesToo(server)))
         ports = [self._port] if self._port else random.Random().sample(_PORTS, 20)
         for port in ports:
             try:
@@ -111,8 +132,8 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
             self._server.stop(None).wait()
             self._server = None
 
-    def push(self, *items: pb.WorkItem) -> None:
-        """Has work items sent, by whichever stream takes them first."""
+    def push(self, *items: pb.WorkItem | bytes) -> None:
+        """Has work items, or bytes in their place, sent by whichever stream takes them first."""
         with self._changed:
             self._items.extend(items)
             self._changed.notify_all()
@@ -140,9 +161,21 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
                 f'open streams: {self._open_streams}'
             )
 
+    def wait_for_stream(self, number: int = 1) -> None:
+        """Waits until the stream of that number (1: the first) is open, and no other is."""
+        self.wait_for(lambda: self.calls['GetWorkItems'] == number and self._open_streams == 1)
+
+    def wait_for_calls(self, method: str, count: int = 1) -> None:
+        """Waits until a method was called so often, or more."""
+        self.wait_for(lambda: self.calls[method] >= count)
+
+    def wait_for_answers(self, count: int) -> None:
+        """Waits until so many completions, or more, were accepted."""
+        self.wait_for(lambda: len(self.answers) >= count)
+
     def answer(self, index: int = 0) -> Any:
         """The message of the completion at that place, waited for."""
-        self.wait_for(lambda: len(self.answers) > index)
+        self.wait_for_answers(index + 1)
         return self.answers[index].message
 
     def notify(self) -> None:
@@ -163,12 +196,11 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
 
     def Hello(self, request: Empty, context: Any) -> Empty:
         self._note('Hello', context)
-        ended = threading.Event()
-        if self.hold_hello and context.add_callback(ended.set):
-            ended.wait()
+        if self.hold_hello:
+            _wait_for_end(context)
         return Empty()
 
-    def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Any) -> Iterator[pb.WorkItem]:
+    def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Any) -> Iterator[Any]:
         self._note('GetWorkItems', context)
         self.capabilities = list(request.capabilities)
         if self.refuse_streams is not None:
@@ -211,6 +243,8 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
 
     def _complete(self, method: str, request: Any, context: Any) -> pb.CompleteTaskResponse:
         self._note(method, context)
+        if self.hold_answers:
+            _wait_for_end(context)
         with self._changed:
             status = self.fail_answers.popleft() if self.fail_answers else None
         if status is not None:
@@ -225,3 +259,9 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
             self.calls[method] += 1
             self.metadata[method] = dict(context.invocation_metadata())
             self._changed.notify_all()
+
+
+def _wait_for_end(context: Any) -> None:
+    ended = threading.Event()
+    if context.add_callback(ended.set):
+        ended.wait()

@@ -1,0 +1,36 @@
+"""Fetching committed histories from the sidecar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.transport.connection import Connections
+
+FETCH_TIMEOUT_SECONDS = 10.0
+
+
+class HistoryFetch:
+    """Asks for committed histories, on the connection that is current.
+
+    Args:
+        connections: Where the current connection is found.
+        timeout: The deadline of a call, and how long it waits for a connection while there is none, in seconds.
+            Default: 10.
+    """
+
+    def __init__(self, connections: Connections, *, timeout: float = FETCH_TIMEOUT_SECONDS) -> None:
+        self._connections = connections
+        self._timeout = timeout
+
+    def __call__(self, instance_id: str) -> Sequence[pb.HistoryEvent]:
+        """The committed history of an instance (`GetInstanceHistory`).
+
+        Raises:
+            grpc.RpcError: The sidecar did not give it.
+            NotConnectedError: There is no connection.
+        """
+        with self._connections.acquire(self._timeout) as connection:
+            request = pb.GetInstanceHistoryRequest(instanceId=instance_id)
+            response: pb.GetInstanceHistoryResponse = connection.stub.GetInstanceHistory(request, timeout=self._timeout)
+            return response.events

@@ -1,0 +1,379 @@
+"""The worker: what is registered with it, and its life from start to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from dapr.ext.workflow._durabletask.activity import Activities, _ActivityExecutor
+from dapr.ext.workflow._durabletask.dispatch import JOIN_SECONDS, ConcurrencyOptions, Dispatcher, join_all
+from dapr.ext.workflow._durabletask.history.cache import (
+    DEFAULT_MAX_INSTANCES,
+    DEFAULT_TTL_SECONDS,
+    _WorkflowHistoryCache,
+)
+from dapr.ext.workflow._durabletask.history.fence import DispatchFence
+from dapr.ext.workflow._durabletask.history.janitor import Janitor
+from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver, _HistoryResolutionError
+from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
+from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
+from dapr.ext.workflow._durabletask.replay.errors import (
+    ActivityNotRegisteredError,
+    OrchestratorNotRegisteredError,
+    VersionNotRegisteredException,
+)
+from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor
+from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
+from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.transport import settings
+from dapr.ext.workflow._durabletask.transport.completions import Completions
+from dapr.ext.workflow._durabletask.transport.connection import Connections
+from dapr.ext.workflow._durabletask.transport.history import HistoryFetch
+from dapr.ext.workflow._durabletask.transport.stream import STREAM_CHANNEL_OPTIONS, WorkItemStream
+from dapr.ext.workflow._durabletask.turns import Dispatch, Turns
+
+__all__ = [
+    'ActivityNotRegisteredError',
+    'ConcurrencyOptions',
+    'ExecutionResults',
+    'OrchestratorNotRegisteredError',
+    'TaskHubGrpcWorker',
+    'VersionNotRegisteredException',
+    '_ActivityExecutor',
+    '_HistoryResolutionError',
+    '_OrchestrationExecutor',
+    '_Registry',
+    '_RuntimeOrchestrationContext',
+    '_WorkflowHistoryCache',
+]
+
+# How long `stop` keeps the stream open for what is running: an answer that is sent after the stream is closed comes too
+# late, the sidecar has dispatched its work item again. Longer, and what it sends meanwhile would be held up.
+_FINISH_SECONDS = 2.0
+
+
+class TaskHubGrpcWorker:
+    """Runs workflows and activities for one sidecar.
+
+    Register what it runs, then `start` it; or use it as a context manager and start it inside: it is stopped on exit.
+    A stopped worker can be started again. All methods may be called from any thread, `stop` from activities too.
+
+    Args:
+        host_address: The sidecar's gRPC endpoint as host:port. Default: from the environment, see
+            `internal.shared.get_default_host_address`.
+        metadata: Key and value pairs that go with every call, beside `DAPR_API_TOKEN`, which they beat. Default: none.
+        log_handler: Takes the worker's log records. Default: stderr.
+        log_formatter: Formats them.
+        secure_channel: Whether to connect by TLS. Default: no.
+        interceptors: Sync client interceptors for every call, the stream of work items included.
+        concurrency_options: How much runs at once. Default: `ConcurrencyOptions()`.
+        channel_options: gRPC channel options, as pairs; they beat those from the environment, key by key.
+        stop_timeout: How long `stop` waits for activities and turns that run and for their answers, in seconds.
+            Default: 30.
+        keepalive_interval: Seconds without a work item after which Hello is said, so that load balancers do not drop
+            the connection. Default: 30; zero or less: never.
+        disable_stateful_history: Whether to have the sidecar send whole histories always. By default (False) the worker
+            keeps the committed history of each instance between turns, and sidecars that can (daprd 1.19 and newer,
+            durabletask-go 0.13 and newer) send only what is new (`WORKER_CAPABILITY_STATEFUL_HISTORY`).
+        history_cache_ttl: How long the history of an instance without turns is kept, in seconds. Default, and for
+            zero or less: 3,600.
+        history_cache_max_instances: How many instances' histories are kept. Default, and for zero or less: 100,000.
+        history_cache_max_bytes: How much memory the histories take, in bytes. Default, and for zero or less: no limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        host_address: str | None = None,
+        metadata: Sequence[tuple[str, str]] | None = None,
+        log_handler: logging.Handler | None = None,
+        log_formatter: logging.Formatter | None = None,
+        secure_channel: bool = False,
+        interceptors: Sequence[shared.ClientInterceptor] | None = None,
+        concurrency_options: ConcurrencyOptions | None = None,
+        channel_options: Sequence[tuple[str, Any]] | None = None,
+        stop_timeout: float = 30.0,
+        keepalive_interval: float = 30.0,
+        disable_stateful_history: bool = False,
+        history_cache_ttl: float = DEFAULT_TTL_SECONDS,
+        history_cache_max_instances: int = DEFAULT_MAX_INSTANCES,
+        history_cache_max_bytes: int = 0,
+    ) -> None:
+        self._registry = _Registry()
+        self._logger = shared.get_logger('worker', log_handler, log_formatter)
+        self._host_address = host_address or shared.get_default_host_address()
+        self._secure_channel = secure_channel
+        self._interceptors = list(interceptors or ())
+        outgoing = settings.outgoing_metadata(metadata)
+        if outgoing:
+            self._interceptors.append(DefaultClientInterceptorImpl(outgoing))
+        self._concurrency_options = concurrency_options or ConcurrencyOptions()
+        self._channel_options = list(channel_options or ())
+        given = {key for key, _ in self._channel_options}
+        self._channel_options.extend(option for option in STREAM_CHANNEL_OPTIONS if option[0] not in given)
+        self._stop_timeout = max(0.0, stop_timeout)
+        self._keepalive_interval = keepalive_interval
+        self._disable_stateful_history = disable_stateful_history
+        self._history_cache = _WorkflowHistoryCache(
+            ttl=history_cache_ttl, max_instances=history_cache_max_instances, max_bytes=history_cache_max_bytes
+        )
+        self._lock = threading.Lock()
+        self._run: _Run | None = None
+
+    @property
+    def concurrency_options(self) -> ConcurrencyOptions:
+        """How much runs at once."""
+        return self._concurrency_options
+
+    @property
+    def history_cache_stats(self) -> HistoryCacheStats:
+        """What the history cache has done since the worker was made, and what it holds now. All of it stays zero with
+        `disable_stateful_history`."""
+        return self._history_cache.stats
+
+    def add_orchestrator(self, fn: Callable[..., Any]) -> str:
+        """Registers a workflow under its function's name, which it returns.
+
+        Raises:
+            RuntimeError: The worker is running.
+            ValueError: The name is taken, or there is none.
+        """
+        self._check_not_running('Orchestrators')
+        return self._registry.add_orchestrator(fn)
+
+    def add_activity(self, fn: Callable[..., Any]) -> str:
+        """Registers an activity, sync or async, under its function's name, which it returns. Errors as above."""
+        self._check_not_running('Activities')
+        return self._registry.add_activity(fn)
+
+    def start(self) -> None:
+        """Connects to the sidecar and returns when its work items are coming.
+
+        While the sidecar can't be reached this waits and tries again, with delays of up to 15 s; each failed attempt is
+        logged. `stop`, from another thread, ends the wait.
+
+        Raises:
+            RuntimeError: The worker is running already, or was stopped before the stream was open.
+            ValueError: A setting of the channel can't be read.
+        """
+        with self._lock:
+            if self._run is not None:
+                raise RuntimeError('The worker is running already: stop it before it is started again.')
+            run = _Run(
+                self._registry,
+                self._connect,
+                self._concurrency_options,
+                self._logger,
+                None if self._disable_stateful_history else self._history_cache,
+                keepalive_interval=self._keepalive_interval,
+                stop_timeout=self._stop_timeout,
+            )
+            run.start()
+            self._run = run
+        self._logger.info("Starting a worker for the sidecar at '%s'.", self._host_address)
+        try:
+            is_open = run.stream.wait_until_open()
+        except BaseException:  # Ctrl-C while it waits
+            self.stop()
+            raise
+        if not is_open:
+            raise RuntimeError(
+                f"The worker was stopped before the sidecar at '{self._host_address}' sent it any work items."
+            )
+
+    def stop(self) -> None:
+        """Stops taking work, waits for what is running and its answers, and ends every thread of the worker.
+
+        Takes at most `stop_timeout` seconds, and a moment; async activities that run longer are cancelled, and threads
+        whose code does not return are named in the log and left behind. Does nothing on a worker that is not running;
+        while another thread stops it, waits with it.
+        """
+        with self._lock:  # a start that has begun is ended, however far it is
+            run = self._run
+        if run is not None:
+            run.stop()
+            with self._lock:
+                if self._run is run:
+                    self._run = None
+
+    def is_worker_ready(self) -> bool:
+        """Whether work items are coming: False before the start, after the stop, and while cut off from the sidecar."""
+        run = self._run
+        return run is not None and not run.is_stopping and run.stream.is_open()
+
+    def wait_until_ready(self, timeout: float | None = None) -> bool:
+        """Waits until `is_worker_ready()`.
+
+        Args:
+            timeout: How long at most, in seconds; None (default): without limit.
+
+        Returns:
+            False when the time is over, or the worker is not running.
+        """
+        run = self._run
+        return run is not None and run.stream.wait_until_open(timeout)
+
+    def __enter__(self) -> TaskHubGrpcWorker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _check_not_running(self, what: str) -> None:
+        if self._run is not None:
+            raise RuntimeError(f'{what} cannot be added while the worker is running: add them before `start`.')
+
+    def _connect(self) -> grpc.Channel:
+        # Looked up on its module each time: packages replace it to make channels of their own.
+        return shared.get_grpc_channel(
+            self._host_address, self._secure_channel, self._interceptors, self._channel_options
+        )
+
+
+class _Run:
+    """A worker from one start to its stop: made anew each time, so that nothing of the last one is left in it.
+
+    Args:
+        registry: What can be run.
+        connect: Makes a channel.
+        options: How much runs at once.
+        logger: The worker's.
+        cache: Where histories are kept between turns; None: nowhere.
+        keepalive_interval: As in `TaskHubGrpcWorker`.
+        stop_timeout: As in `TaskHubGrpcWorker`.
+    """
+
+    def __init__(
+        self,
+        registry: _Registry,
+        connect: Callable[[], grpc.Channel],
+        options: ConcurrencyOptions,
+        logger: logging.Logger,
+        cache: _WorkflowHistoryCache | None,
+        *,
+        keepalive_interval: float,
+        stop_timeout: float,
+    ) -> None:
+        self._logger = logger
+        self._stop_timeout = stop_timeout
+        self._connections = Connections(logger)
+        completions = Completions(self._connections, logger)
+        self._fence = DispatchFence()
+        self._janitor = None if cache is None else Janitor(cache)
+        self._resolver = None if cache is None else HistoryResolver(cache, HistoryFetch(self._connections))
+        executor = _OrchestrationExecutor(registry, logger)
+        self._turns = Turns(executor, completions, logger, self._resolver, self._give_up_stream)
+        self._activities = Activities(registry, completions, logger)
+        self._dispatcher = Dispatcher(options, logger)
+        self.stream = WorkItemStream(
+            connect,
+            self._connections,
+            pb.GetWorkItemsRequest(capabilities=_capabilities(keeps_histories=cache is not None)),
+            self._take,
+            logger,
+            keepalive_interval=keepalive_interval,
+            on_open=self._stream_is_open,
+        )
+        self._unknown_kinds: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self.is_stopping = False
+
+    def start(self) -> None:
+        """Starts connecting. Raises what making the channel raises; nothing runs then."""
+        self.stream.start()
+        if self._janitor is not None:
+            self._janitor.start()
+
+    def stop(self) -> None:
+        """Ends everything; a second caller waits for the first, unless the first may be waiting for it."""
+        with self._lock:
+            is_first, self.is_stopping = not self.is_stopping, True
+        if is_first:
+            try:
+                self._stop()
+            finally:
+                self._stopped.set()
+        elif threading.current_thread() not in self._threads():
+            self._stopped.wait()
+
+    def _stop(self) -> None:
+        started = time.monotonic()
+        deadline = started + self._stop_timeout
+        self._connections.drain()
+        self._dispatcher.close()
+        is_finished = self._dispatcher.join(min(deadline, started + _FINISH_SECONDS))
+        self.stream.stop()
+        if not is_finished and not self._dispatcher.join(deadline):
+            self._dispatcher.abandon()
+        self._connections.close(max(JOIN_SECONDS, deadline - time.monotonic()))
+        if self._janitor is not None:
+            self._janitor.stop()
+        join_all(self._threads(), time.monotonic() + JOIN_SECONDS)
+        if self._resolver is not None:
+            self._resolver.new_stream()  # nothing that is kept is of use to the next start
+        busy = [t.name for t in self._threads() if t.is_alive() and t is not threading.current_thread()]
+        if busy:
+            self._logger.warning(
+                'The worker has stopped, but these of its threads are still busy after %.1f s: %s. What they run does '
+                'not return; its result will be dropped, and the sidecar dispatches it again.',
+                time.monotonic() - started,
+                ', '.join(busy),
+            )
+        else:
+            self._logger.info('The worker has stopped.')
+
+    def _take(self, item: pb.WorkItem) -> None:
+        """Passes a work item on to where it runs."""
+        kind = item.WhichOneof('request')
+        if kind == 'workflowRequest':
+            # Here, on the reader's thread, the order of the dispatches is the stream's.
+            self._dispatcher.turn(self._turns.serve, Dispatch(item, self._fence.enter(item.workflowRequest.instanceId)))
+        elif kind == 'activityRequest':
+            if self._activities.is_async(item):
+                self._dispatcher.async_activity(self._activities.serve_async, self._activities.answer, item)
+            else:
+                self._dispatcher.activity(self._activities.serve, item)
+        elif kind is None:
+            self._tell_unknown(item)
+        # What is left is healthPing, which has done its work by arriving.
+
+    def _stream_is_open(self, number: int) -> None:
+        self._fence.new_stream(number)
+        if self._resolver is not None:
+            self._resolver.new_stream()
+
+    def _give_up_stream(self, reason: str, number: int) -> None:
+        self.stream.reset(reason, number)
+
+    def _tell_unknown(self, item: pb.WorkItem) -> None:
+        fields = UnknownFieldSet(item)
+        numbers = sorted({fields[index].field_number for index in range(len(fields))})
+        kind = ', '.join(f'field {number}' for number in numbers) or 'empty'
+        if kind not in self._unknown_kinds:
+            self._unknown_kinds.add(kind)
+            self._logger.warning(
+                'Work items of a kind that this worker does not know (%s) are ignored. Is the sidecar newer?', kind
+            )
+
+    def _threads(self) -> list[threading.Thread]:
+        return [*self.stream.threads, *self._dispatcher.threads(), *(self._janitor.threads if self._janitor else ())]
+
+
+def _capabilities(*, keeps_histories: bool) -> list[pb.WorkerCapability.ValueType]:
+    capabilities = [pb.WORKER_CAPABILITY_HEALTH_PING]
+    if keeps_histories:
+        capabilities.append(pb.WORKER_CAPABILITY_STATEFUL_HISTORY)
+    return capabilities
