@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import replay, transport_spike, worker
+from benchmarks import history_cache, replay, transport_spike, worker
 from benchmarks.peer import our_environment, peer_environment
 from benchmarks.process import Environment
 from benchmarks.report import write_result
@@ -14,10 +14,11 @@ from benchmarks.report import write_result
 _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] = {
     'replay': replay.run,
     'worker': worker.run,
+    'history-cache': history_cache.run,
     'transport': transport_spike.run,
 }
 # The spike chose the transport; it is run by its name when that choice is looked at again.
-_DEFAULT = ('replay', 'worker')
+_DEFAULT = ('replay', 'worker', 'history-cache')
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def place_order(ctx: task.ActivityContext, purchase: Any) -> str:
     return f'ordered {purchase.product}'
 
 
-def purchase_workflow(ctx: task.OrchestrationContext, purchase: Any) -> Generator[task.Task[Any], Any, str]:
+def purchase_workflow(ctx: task.OrchestrationContext, purchase: Any) -> Generator[task.Task[Any], Any, Any]:
     if purchase.cost >= 1000:
         yield ctx.call_activity(send_for_approval, input=purchase)
         try:

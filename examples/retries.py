@@ -29,7 +29,7 @@ def cancel_order(ctx: task.ActivityContext, order: dict[str, Any]) -> str:
     return f'cancelled order {order["id"]}'
 
 
-def pay(ctx: task.OrchestrationContext, order: dict[str, Any]) -> Generator[task.Task[Any], Any, str]:
+def pay(ctx: task.OrchestrationContext, order: dict[str, Any]) -> Generator[task.Task[Any], Any, Any]:
     policy = task.RetryPolicy(
         first_retry_interval=timedelta(milliseconds=200),
         max_number_of_attempts=5,

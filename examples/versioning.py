@@ -11,7 +11,7 @@ from typing import Any
 
 from dapr.ext.workflow._durabletask import client, task, worker
 
-Workflow = Generator[task.Task[Any], Any, str]
+Workflow = Generator[task.Task[Any], Any, Any]
 
 
 def ship(ctx: task.ActivityContext, how: str) -> str:

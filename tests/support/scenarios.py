@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import Any
 
@@ -104,7 +104,7 @@ def patched(ctx: task.OrchestrationContext, _: None) -> Workflow:
     return [result, (yield ctx.call_activity(echo, input=ctx.is_patched('new-path')))]
 
 
-WORKFLOWS = [
+WORKFLOWS: list[Callable[..., Any]] = [
     approval,
     chain,
     counter,
@@ -119,4 +119,4 @@ WORKFLOWS = [
     retried,
     timer,
 ]
-ACTIVITIES = [echo, flaky]
+ACTIVITIES: list[Callable[..., Any]] = [echo, flaky]
