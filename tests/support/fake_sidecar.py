@@ -18,7 +18,7 @@ from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grp
 from dapr.ext.workflow._durabletask.internal import protos as pb
 
 DEADLINE_SECONDS = 20.0
-# Below the range that systems take client ports from, see tests.support.sidecar.
+# Below the range that systems take client ports from, see tools.go_sidecar.
 _PORTS = range(20_000, 32_000)
 _SERVER_THREADS = 64
 
@@ -77,6 +77,9 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
         hold_answers: Whether completions are left without an answer.
         fail_answers: The statuses of the next completions, taken from the left; None: that one is accepted.
         is_old: Whether it lacks CompleteWorkflowTask.
+        histories: What GetInstanceHistory gives, by instance.
+        fail_histories: The status that GetInstanceHistory fails with; None: it does not.
+        gather_histories: GetInstanceHistory answers when it was called so often in all.
     """
 
     def __init__(self, max_receive: int = -1) -> None:
@@ -90,6 +93,9 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
         self.hold_answers = False
         self.fail_answers: deque[grpc.StatusCode | None] = deque()
         self.is_old = False
+        self.histories: dict[str, list[pb.HistoryEvent]] = {}
+        self.fail_histories: grpc.StatusCode | None = None
+        self.gather_histories = 0
         self._max_receive = max_receive
         self._changed = threading.Condition()
         self._items: deque[pb.WorkItem | bytes] = deque()
@@ -240,6 +246,13 @@ class FakeSidecar(stubs.TaskHubSidecarServiceServicer):
 
     def CompleteActivityTask(self, request: pb.ActivityResponse, context: Any) -> pb.CompleteTaskResponse:
         return self._complete('CompleteActivityTask', request, context)
+
+    def GetInstanceHistory(self, request: pb.GetInstanceHistoryRequest, context: Any) -> pb.GetInstanceHistoryResponse:
+        self._note('GetInstanceHistory', context)
+        self.wait_for_calls('GetInstanceHistory', self.gather_histories)
+        if self.fail_histories is not None:
+            context.abort(self.fail_histories, 'the fake sidecar gives no histories')
+        return pb.GetInstanceHistoryResponse(events=self.histories.get(request.instanceId, ()))
 
     def _complete(self, method: str, request: Any, context: Any) -> pb.CompleteTaskResponse:
         self._note(method, context)

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from dapr.ext.workflow._durabletask import worker as worker_module
 from dapr.ext.workflow._durabletask.internal import helpers, shared
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.transport import stream as stream_module
-from dapr.ext.workflow._durabletask.transport.backoff import Backoff
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from tests.support.engine import execution_started, task_completed, task_scheduled, workflow_started
 from tests.support.fake_sidecar import DEADLINE_SECONDS, FakeSidecar
@@ -30,34 +29,6 @@ from tests.support.interceptors import GeneratorInterceptor
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 NewWorker = Callable[..., TaskHubGrpcWorker]
-
-
-@pytest.fixture(autouse=True)
-def failed_attempt(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set when an attempt to connect has failed. The delays after that are short."""
-    failed = threading.Event()
-
-    def longest(low: float, high: float) -> float:
-        failed.set()
-        return high
-
-    monkeypatch.setattr(stream_module, 'Backoff', lambda: Backoff(first=0.01, longest=0.05, uniform=longest))
-    return failed
-
-
-@pytest.fixture
-def new_worker(sidecar: FakeSidecar) -> Iterator[NewWorker]:
-    """Makes workers of the fake sidecar, not yet started; all are stopped in the end."""
-    workers: list[TaskHubGrpcWorker] = []
-
-    def make(**options: Any) -> TaskHubGrpcWorker:
-        options.setdefault('host_address', sidecar.address)
-        workers.append(TaskHubGrpcWorker(**options))
-        return workers[-1]
-
-    yield make
-    for worker in workers:
-        worker.stop()
 
 
 class Gate:
@@ -762,16 +733,7 @@ assert reached.wait({DEADLINE_SECONDS})
 # OpenTelemetry
 
 
-@pytest.fixture
-def _instrumented() -> Iterator[None]:
-    instrumentation = pytest.importorskip('opentelemetry.instrumentation.grpc')
-    instrumentor = instrumentation.GrpcInstrumentorClient()
-    instrumentor.instrument()
-    yield
-    instrumentor.uninstrument()
-
-
-@pytest.mark.usefixtures('_instrumented')
+@pytest.mark.usefixtures('instrumented')
 def test_the_worker_runs_reconnects_and_stops_under_opentelemetry(
     sidecar: FakeSidecar, new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -793,7 +755,7 @@ def test_the_worker_runs_reconnects_and_stops_under_opentelemetry(
     sidecar.wait_for(lambda: not sidecar.open_streams)
 
 
-@pytest.mark.usefixtures('_instrumented')
+@pytest.mark.usefixtures('instrumented')
 def test_stop_ends_every_step_of_starting_under_opentelemetry(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
     worker = new_worker(stop_timeout=1)
     for _ in range(20):

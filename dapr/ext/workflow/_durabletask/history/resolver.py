@@ -152,18 +152,18 @@ class HistoryResolver:
         if start < 0 or len(events) < length:
             raise _HistoryResolutionError(
                 f"The history of instance '{request.instanceId}' has {len(events)} events where the work item needs "
-                f'{length}: it is of another run, or the item is out of date.'
+                f'{length}: it is of another run, or the item is out of date'
             )
         expected, found = request.executionId.value, execution_id_of(events)
         if expected and found and expected != found:
             raise _HistoryResolutionError(
                 f"The history of instance '{request.instanceId}' is of run '{found}', the work item of run "
-                f"'{expected}', which is over."
+                f"'{expected}', which is over"
             )
         if any(event != other for event, other in zip(delta, events[start:length], strict=True)):
             raise _HistoryResolutionError(
                 f"The history of instance '{request.instanceId}' does not hold the events of the work item at number "
-                f'{start}: it is of another run.'
+                f'{start}: it is of another run'
             )
         return events[:length]
 

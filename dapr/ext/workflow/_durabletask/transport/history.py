@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import grpc
+
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.transport.connection import Connections
+from dapr.ext.workflow._durabletask.transport.errors import describe
 
 FETCH_TIMEOUT_SECONDS = 10.0
 
@@ -27,10 +30,14 @@ class HistoryFetch:
         """The committed history of an instance (`GetInstanceHistory`).
 
         Raises:
-            grpc.RpcError: The sidecar did not give it.
+            ConnectionError: The sidecar did not give it.
             NotConnectedError: There is no connection.
         """
         with self._connections.acquire(self._timeout) as connection:
             request = pb.GetInstanceHistoryRequest(instanceId=instance_id)
-            response: pb.GetInstanceHistoryResponse = connection.stub.GetInstanceHistory(request, timeout=self._timeout)
-            return response.events
+            try:
+                response = connection.stub.GetInstanceHistory(request, timeout=self._timeout)
+            except grpc.RpcError as error:
+                raise ConnectionError(describe(error)) from error
+            events: Sequence[pb.HistoryEvent] = response.events
+            return events

@@ -1,0 +1,190 @@
+"""The worker's memory of histories, against a sidecar that does what the test tells it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.task import OrchestrationContext
+from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
+from tests.support.engine import execution_started, task_completed, task_scheduled, workflow_started
+from tests.support.fake_sidecar import FakeSidecar
+from tests.support.scenarios import Workflow
+
+NewWorker = Callable[..., TaskHubGrpcWorker]
+Events = list[pb.HistoryEvent]
+
+
+def chain(ctx: OrchestrationContext, _: None) -> Workflow:
+    for number in range(3):
+        yield ctx.call_activity('step', input=number)
+    return 'done'
+
+
+def committed(steps: int) -> Events:
+    """The committed history of that many turns."""
+    events = [workflow_started(), execution_started('chain'), task_scheduled(1, 'step')]
+    events[1].executionStarted.workflowInstance.executionId.value = 'run'
+    for number in range(1, steps):
+        events += [workflow_started(), task_completed(number), task_scheduled(number + 1, 'step')]
+    return events
+
+
+def turn(step: int, *, after: int = 0, instance_id: str = 'i', token: str = '') -> pb.WorkItem:
+    """The turn that brings the result of a step: with the whole history before it, or with what follows some of it."""
+    request = pb.WorkflowRequest(
+        instanceId=instance_id,
+        pastEvents=committed(step)[after:],
+        newEvents=[workflow_started(), task_completed(step)],
+    )
+    request.executionId.value = 'run'
+    if after:
+        request.cachedHistory.eventCount = after
+    return pb.WorkItem(completionToken=token or f'{instance_id} {step}', workflowRequest=request)
+
+
+def serve(new_worker: NewWorker, **options: float) -> TaskHubGrpcWorker:
+    worker = new_worker(**options)
+    worker.add_orchestrator(chain)
+    worker.start()
+    return worker
+
+
+def inputs(response: pb.WorkflowResponse) -> list[str]:
+    return [action.scheduleTask.input.value for action in response.actions]
+
+
+def test_a_delta_is_answered_from_what_was_kept(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = serve(new_worker)
+    sidecar.push(turn(1))
+    assert inputs(sidecar.answer(0)) == ['1']
+    assert worker.history_cache_stats.entries == 1
+    sidecar.push(turn(2, after=3))
+    assert inputs(sidecar.answer(1)) == ['2']
+    sidecar.push(turn(3, after=6))
+    assert sidecar.answer(2).actions[0].completeWorkflow.result.value == '"done"'
+    stats = worker.history_cache_stats
+    assert (stats.hits, stats.misses.total, stats.fetches) == (2, 0, 0)
+    assert (stats.entries, stats.evictions.completed) == (0, 1)
+    assert sidecar.calls['GetInstanceHistory'] == 0
+
+
+def test_a_delta_to_what_is_not_there_is_answered_from_a_fetch(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = serve(new_worker)
+    sidecar.histories['i'] = committed(3)  # one turn more than the item's
+    sidecar.push(turn(2, after=3))
+    assert inputs(sidecar.answer(0)) == ['2']
+    assert (worker.history_cache_stats.misses.cold, worker.history_cache_stats.fetches) == (1, 1)
+    sidecar.push(turn(3, after=6))
+    assert sidecar.answer(1).actions[0].HasField('completeWorkflow')
+    assert sidecar.calls['GetInstanceHistory'] == 1
+
+
+def test_what_is_kept_is_forgotten_with_its_stream(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = serve(new_worker)
+    sidecar.push(turn(1))
+    sidecar.answer(0)
+    sidecar.drop_streams()
+    sidecar.wait_for_stream(2)
+    sidecar.histories['i'] = committed(2)
+    sidecar.push(turn(2, after=3))
+    assert inputs(sidecar.answer(1)) == ['2']
+    assert worker.history_cache_stats.misses.evicted == 1
+    assert worker.history_cache_stats.evictions.reset == 1
+
+
+@pytest.mark.parametrize('with_opentelemetry', [False, True])
+@pytest.mark.parametrize('count', [1, 20])
+def test_a_history_that_cannot_be_had_gives_up_the_stream_once(
+    count: int,
+    with_opentelemetry: bool,
+    sidecar: FakeSidecar,
+    new_worker: NewWorker,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Beat-list 7. The workflow is not failed: its turn is not answered, and the sidecar dispatches it again."""
+    if with_opentelemetry:
+        request.getfixturevalue('instrumented')
+    worker = serve(new_worker)
+    sidecar.wait_for_stream(1)
+    sidecar.fail_histories, sidecar.gather_histories = grpc.StatusCode.UNAVAILABLE, count
+    sidecar.push(*(turn(2, after=3, instance_id=f'i{number}') for number in range(count)))
+    sidecar.wait_for_calls('GetWorkItems', 2)
+    sidecar.wait_for(lambda: sidecar.open_streams == 1)
+    sidecar.fail_histories = None
+    sidecar.push(*(turn(2, instance_id=f'i{number}') for number in range(count)))
+    sidecar.wait_for_answers(count)
+    assert all(inputs(answer.message) == ['2'] for answer in sidecar.answers)
+    assert worker.history_cache_stats.fetch_failures == count
+    assert sidecar.calls['GetWorkItems'] == 2
+
+
+def test_streams_that_are_given_up_again_and_again_are_spaced_out(
+    sidecar: FakeSidecar, new_worker: NewWorker, failed_attempt: threading.Event
+) -> None:
+    worker = serve(new_worker)
+    sidecar.fail_histories = grpc.StatusCode.NOT_FOUND
+    for number in range(5):
+        sidecar.wait_for(lambda: sidecar.open_streams == 1)
+        sidecar.push(turn(2, after=3, token=str(number)))
+        sidecar.wait_for_calls('GetWorkItems', number + 2)
+    assert failed_attempt.is_set(), 'each new stream was waited for'
+    assert worker.history_cache_stats.fetch_failures == 5
+    assert sidecar.answers == []
+
+
+def test_without_it_nothing_is_kept(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = serve(new_worker, disable_stateful_history=True)
+    for step in (1, 2, 3):
+        sidecar.push(turn(step))
+        sidecar.answer(step - 1)
+    assert worker.history_cache_stats.entries == 0
+    assert worker.history_cache_stats.evictions.total == 0
+
+
+def test_a_restarted_worker_remembers_nothing_and_counts_on(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = serve(new_worker)
+    sidecar.push(turn(1))
+    sidecar.answer(0)
+    worker.stop()
+    assert worker.history_cache_stats.entries == 0
+    worker.start()
+    sidecar.histories['i'] = committed(2)
+    sidecar.push(turn(2, after=3))
+    assert inputs(sidecar.answer(1)) == ['2']
+    assert worker.history_cache_stats.fetches == 1
+
+
+def test_a_terminate_of_another_instance_changes_nothing(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = serve(new_worker)
+    sidecar.push(turn(1, instance_id='one'), turn(1, instance_id='two'))
+    sidecar.wait_for_answers(2)
+    assert worker.history_cache_stats.entries == 2
+    sidecar.push(turn(3, instance_id='one'))
+    sidecar.wait_for_answers(3)
+    assert worker._history_cache.get('two') == committed(1)
+
+
+def test_the_janitor_lets_expired_histories_go(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+    worker = new_worker(history_cache_ttl=0.05)
+    worker._history_cache.put('idle', committed(1))
+    expired = threading.Event()
+    sweep = worker._history_cache.sweep_expired
+
+    def sweep_and_tell() -> None:
+        sweep()
+        if not worker.history_cache_stats.entries:
+            expired.set()
+
+    worker._history_cache.sweep_expired = sweep_and_tell  # type: ignore[method-assign]
+    reset = worker._history_cache.reset
+    worker._history_cache.reset = lambda: None  # type: ignore[method-assign]
+    worker.add_orchestrator(chain)
+    worker.start()
+    assert expired.wait(20)
+    assert worker.history_cache_stats.evictions.ttl == 1
+    worker._history_cache.reset = reset  # type: ignore[method-assign]
