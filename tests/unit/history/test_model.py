@@ -83,6 +83,7 @@ class Handler:
     request: pb.WorkflowRequest
     ticket: Ticket
     true_history: Events
+    run_id: str
     resolved: ResolvedHistory | None = None
     results: ExecutionResults | None = None
     remembered: bool = False
@@ -198,7 +199,9 @@ class SidecarAndWorkers(RuleBasedStateMachine):
             request.pastEvents.extend(past)
         memory.marks[instance_id] = len(past)
         instance.token = self._next()
-        handler = Handler(worker, memory.stream, instance.token, request, memory.fence.enter(instance_id), list(past))
+        handler = Handler(
+            worker, memory.stream, instance.token, request, memory.fence.enter(instance_id), list(past), instance.run_id
+        )
         handler.follows, handler.losses = memory.known.pop(instance_id, None), memory.losses
         memory.last[instance_id] = handler
         self.handlers.append(handler)
@@ -265,9 +268,8 @@ class SidecarAndWorkers(RuleBasedStateMachine):
             return False
         if memory.last.get(handler.request.instanceId) is not handler or not before.true_history:
             return False
-        if self.says_which_run:
-            return before.request.executionId == handler.request.executionId
-        return before.committed
+        # Where the sidecar does not say which run it is, only the committed events of the turn before can tell.
+        return before.run_id == handler.run_id and (self.says_which_run or before.committed)
 
     @precondition(lambda self: any(h.resolved is not None and not h.remembered for h in self.handlers))
     @rule(data=st.data())
@@ -365,4 +367,4 @@ class SidecarAndWorkers(RuleBasedStateMachine):
 
 
 TestSidecarAndWorkers = SidecarAndWorkers.TestCase
-TestSidecarAndWorkers.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestSidecarAndWorkers.settings = settings(max_examples=500, stateful_step_count=60, deadline=None)

@@ -61,6 +61,15 @@ def test_a_kept_workflow_runs_each_step_once_and_new() -> None:
     assert seen == [('a', False), ('b', False), ('c', False)]
 
 
+def test_a_kept_workflow_replays_the_turns_that_it_has_missed() -> None:
+    registry, seen = _recording()
+    instance = WorkflowInstance(registry, 'abc')
+    instance.run(START)
+    instance.replay([*FIRST, *SECOND, task_scheduled(2, 'b')])  # another worker had the second turn
+    instance.run(THIRD)
+    assert seen == [('a', False), ('b', True), ('c', False)]
+
+
 def test_events_held_back_in_history_are_new_when_they_are_taken_up() -> None:
     registry, seen = _recording()
     executor = _OrchestrationExecutor(registry, logging.getLogger('tests'))

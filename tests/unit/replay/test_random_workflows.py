@@ -7,6 +7,7 @@ order, raises events, suspends, resumes and terminates; at the end it lets every
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -170,6 +171,7 @@ class Sidecar:
     highest_id: int = 0
     is_suspended: bool = False
     is_ended: bool = False
+    event_count: int = 0
     pending: dict[int, str] = field(default_factory=dict)
     resolved: list[Event] = field(default_factory=list)
     raised: list[tuple[str, str]] = field(default_factory=list)
@@ -209,8 +211,9 @@ class Sidecar:
     def _events(self, kind: str, number: int) -> list[Event]:
         if kind == 'raise':
             name = NAMES[number % len(NAMES)]
-            self.raised.append((name, str(number)))
-            return [event_raised(name, str(number))]
+            self.event_count += 1
+            self.raised.append((name, f'"event {self.event_count}"'))
+            return [event_raised(*self.raised[-1])]
         if kind == 'suspend':
             self.is_suspended = True
             return [suspended()]
@@ -263,10 +266,18 @@ class Sidecar:
         if completed.workflowStatus == pb.ORCHESTRATION_STATUS_FAILED:
             error = completed.failureDetails
             assert error.errorType in ('OnPurposeError', 'TaskFailedError', 'TimeoutError'), error
+            if error.errorType == 'OnPurposeError':
+                self._check_delivered(error.errorMessage)
         elif completed.workflowStatus == pb.ORCHESTRATION_STATUS_TERMINATED:
             assert is_terminated
         else:
             assert completed.workflowStatus == pb.ORCHESTRATION_STATUS_COMPLETED
+            self._check_delivered(completed.result.value)
+
+    def _check_delivered(self, log: str) -> None:
+        delivered = re.findall(r'"event \d+"', log)
+        assert len(delivered) == len(set(delivered))
+        assert set(delivered) <= {payload for _name, payload in self.raised}
 
     def _check_carried_over(self, events: list[Event]) -> None:
         if self.program.ending != 'continue with events':

@@ -143,6 +143,22 @@ def test_it_can_be_suspended_and_resumed_again_and_again() -> None:
     assert kinds(driver.turn(resumed())) == [(2, 'scheduleTask')]
 
 
+def test_what_was_held_back_is_taken_up_once() -> None:
+    def workflow(ctx: Context, _: None) -> Workflow:
+        got = []
+        for _number in range(4):
+            got.append((yield ctx.wait_for_external_event('go')))
+        return got
+
+    driver = Driver(workflow)
+    driver.start()
+    for number in range(3):
+        driver.turn(suspended())
+        driver.turn(event_raised('go', str(number)))
+        assert kinds(driver.turn(resumed())) == [(number + 2, 'createTimer')]
+    assert output(driver.turn(event_raised('go', '3'))) == [0, 1, 2, 3]
+
+
 def test_a_suspend_right_after_the_resume_holds_back_what_follows() -> None:
     driver = Driver(_two_steps)
     driver.start()

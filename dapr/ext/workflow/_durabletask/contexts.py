@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from dapr.ext.workflow._durabletask.deterministic import DeterministicContextMixin
+
 if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
     from dapr.ext.workflow._durabletask.retry import RetryPolicy
@@ -16,11 +18,11 @@ TInput = TypeVar('TInput')
 TOutput = TypeVar('TOutput')
 
 
-class OrchestrationContext(ABC):
+class OrchestrationContext(DeterministicContextMixin, ABC):
     """What an orchestrator does its work through.
 
-    All it gives is the same in every replay. An orchestrator must take time, randomness and identifiers from here, and
-    do everything else (I/O, clocks, threads) in activities.
+    All it gives is the same in every replay, `random()` and `new_guid()` included. An orchestrator must take time,
+    randomness and identifiers from here, and do everything else (I/O, clocks, threads) in activities.
     """
 
     @property

@@ -80,7 +80,7 @@ def get_orchestration_status_str(status: int) -> str:
 
 
 def new_failure_details(ex: BaseException) -> pb.TaskFailureDetails:
-    """An error as the wire has it: the name of its type, its message, and the stack below it.
+    """An error as the wire has it: the name of its type, its message, and the stack below it and its causes.
 
     Nothing that a message may hold gets in the way: one that cannot be printed is replaced by a note that says so, and
     characters that UTF-8 does not have (lone surrogates) by a question mark.
@@ -92,8 +92,19 @@ def new_failure_details(ex: BaseException) -> pb.TaskFailureDetails:
     return pb.TaskFailureDetails(
         errorType=type(ex).__name__,
         errorMessage=_utf8(message),
-        stackTrace=wrappers_pb2.StringValue(value=_utf8(''.join(traceback.format_tb(ex.__traceback__)))),
+        stackTrace=wrappers_pb2.StringValue(value=_utf8(_stack_trace(ex))),
     )
+
+
+def _stack_trace(ex: BaseException) -> str:
+    lines = traceback.format_tb(ex.__traceback__)
+    seen = {id(ex)}
+    cause = ex.__cause__
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        lines += [f'Caused by {type(cause).__name__}:\n', *traceback.format_tb(cause.__traceback__)]
+        cause = cause.__cause__
+    return ''.join(lines)
 
 
 # Events

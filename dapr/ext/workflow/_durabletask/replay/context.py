@@ -14,7 +14,6 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_name
-from dapr.ext.workflow._durabletask.deterministic import DeterministicContextMixin
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import to_json
@@ -61,7 +60,7 @@ class Completion(NamedTuple):
 _OWN_ENDINGS = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW)
 
 
-class _RuntimeOrchestrationContext(DeterministicContextMixin, OrchestrationContext):
+class _RuntimeOrchestrationContext(OrchestrationContext):
     """See `OrchestrationContext` for what workflow code may call.
 
     Args:
