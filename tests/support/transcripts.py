@@ -35,6 +35,13 @@ def name_of(path: Path) -> str:
     return f'{path.parent.name}/{path.stem}'
 
 
+def blank_stack_traces(response: pb.WorkflowResponse) -> None:
+    """Makes an answer comparable with a recorded one."""
+    for action in response.actions:
+        if action.completeWorkflow.failureDetails.HasField('stackTrace'):
+            action.completeWorkflow.failureDetails.stackTrace.value = '(stack trace)'
+
+
 def turns(path: Path) -> Iterator[RecordedTurn]:
     """The turns of a recording, in the order in which the worker got them."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]

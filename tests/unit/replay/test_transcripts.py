@@ -22,7 +22,7 @@ def _registry() -> _Registry:
 
 
 def _answer(recorded: pb.WorkflowResponse, results: ExecutionResults) -> pb.WorkflowResponse:
-    """The response as it would go out, with stack traces blanked as in the recordings."""
+    """The response as it would go out, as in the recordings."""
     response = pb.WorkflowResponse(
         instanceId=recorded.instanceId, completionToken=recorded.completionToken, actions=results.actions
     )
@@ -32,10 +32,7 @@ def _answer(recorded: pb.WorkflowResponse, results: ExecutionResults) -> pb.Work
         response.version.patches.extend(results.patches or ())
         if results.version_name:
             response.version.name = results.version_name
-    for action in response.actions:
-        failure = action.completeWorkflow.failureDetails
-        if action.HasField('completeWorkflow') and failure.HasField('stackTrace'):
-            failure.stackTrace.value = '(stack trace)'
+    transcripts.blank_stack_traces(response)
     return response
 
 
