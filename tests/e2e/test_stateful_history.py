@@ -50,14 +50,18 @@ def tapped(new_worker: NewWorker, *extra_activities: Callable[..., Any], **optio
 
 
 class Gate:
-    """Holds an activity, so that a test can do something in the middle of a run."""
+    """Holds activities, so that a test can do something in the middle of a run: when so many are there."""
 
-    def __init__(self) -> None:
+    def __init__(self, holders: int = 1) -> None:
         self.reached = threading.Event()
         self.opened = threading.Event()
+        self._expected = holders
+        self._there: set[str] = set()
 
     def hold(self, ctx: ActivityContext, _: None) -> None:
-        self.reached.set()
+        self._there.add(ctx.orchestration_id)
+        if len(self._there) == self._expected:
+            self.reached.set()
         wait(self.opened)
 
 
@@ -171,15 +175,21 @@ def test_histories_that_had_to_make_room_are_fetched(
     new_worker: NewWorker,
     new_id: NewId,
 ) -> None:
-    tap, worker = tapped(new_worker, **limits)
+    gate = Gate(holders=4)
+    tap, worker = tapped(new_worker, gate.hold, **limits)
     ids = [new_id() for _ in range(4)]
     for instance_id in ids:
-        client.schedule_new_orchestration(chain, input=8, instance_id=instance_id)
-    assert [completed(client, instance_id) for instance_id in ids] == [list(range(8))] * 4
-    stats = worker.history_cache_stats
+        client.schedule_new_orchestration(held_chain, input=8, instance_id=instance_id)
+    wait(gate.reached)
     if sidecar.build.sends_deltas:
-        assert getattr(stats.evictions, reason) > 0
-        assert stats.misses.evicted > 0
+        stats = worker.history_cache_stats
+        assert stats.entries == 1, 'all four are in mid-run, and one history is kept'
+        assert getattr(stats.evictions, reason) >= 3
+    gate.opened.set()
+    assert [completed(client, instance_id) for instance_id in ids] == [list(range(8))] * 4
+    if sidecar.build.sends_deltas:
+        stats = worker.history_cache_stats
+        assert stats.misses.evicted >= 3
         assert stats.misses.total == stats.fetches == sum(tap.fetches(instance_id) for instance_id in ids)
         assert stats.fetch_failures == 0
 
