@@ -94,12 +94,12 @@ class TestHistory:
         assert (empty.events, empty.get_workflows(), empty.scope) == ([], [], PropagationScope.NONE)
 
     def test_what_cannot_be_read_says_where(self) -> None:
-        with pytest.raises(ValueError, match=r'Chunk 1 .* names no app'):
+        with pytest.raises(ValueError, match=r'Chunk 1 .* has an empty appId'):
             PropagatedHistory.from_proto(
                 pb.PropagatedHistory(chunks=[chunk('a', 'i', 'w', []), chunk('', 'i', 'w', [])])
             )
         broken = pb.PropagatedHistoryChunk(appId='a', rawEvents=[b'', b'\xff\xff'])
-        with pytest.raises(ValueError, match=r"Chunk 0 .*\(app 'a'\): event 1 is not a HistoryEvent"):
+        with pytest.raises(ValueError, match=r"Chunk 0 .*\(app 'a'\): rawEvents\[1\] is not a HistoryEvent"):
             PropagatedHistory.from_proto(pb.PropagatedHistory(chunks=[broken]))
         with pytest.raises(ValueError, match='9'):
             PropagatedHistory.from_proto(pb.PropagatedHistory(scope=9))  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import AsyncMock
 
 import grpc
 import grpc.aio
@@ -313,6 +314,15 @@ class TestEventLoops:
             asyncio.run(client.suspend_orchestration('i'))
         asyncio.run(client.aclose())
         assert len(sidecar.received) == 2
+
+    def test_a_stub_that_is_put_in_from_outside_is_used(self) -> None:
+        stub = AsyncMock()
+        stub.GetInstance.return_value = pb.GetInstanceResponse(exists=False)
+        client = AsyncTaskHubGrpcClient(host_address='localhost:1')
+        client._stub = stub
+        for _ in range(2):
+            assert asyncio.run(client.get_orchestration_state('i')) is None
+        assert stub.GetInstance.await_args.args == (pb.GetInstanceRequest(instanceId='i', getInputsAndOutputs=True),)
 
     def test_two_loops_at_once_are_refused(self, sidecar: ScriptedSidecar) -> None:
         client = AsyncTaskHubGrpcClient(host_address=sidecar.address)

@@ -235,6 +235,40 @@ class TestWaiting:
             clock.now += 600
             wait.delay_after(RpcFailure(grpc.StatusCode.UNAVAILABLE))
 
+    @pytest.mark.parametrize('timeout', [None, 300.0])
+    def test_what_is_cancelled_again_and_again_is_meant_to_be(self, timeout: float | None) -> None:
+        clock = FakeClock()
+        with pytest.raises(RpcFailure):
+            ask_in_vain(a_wait(clock, timeout), clock, RpcFailure(grpc.StatusCode.CANCELLED))
+        assert clock.now == pytest.approx(1000.35)
+
+    def test_calls_that_lasted_may_be_cancelled_any_number_of_times(self) -> None:
+        clock = FakeClock()
+        wait = a_wait(clock)
+        for _ in range(10):
+            wait.remaining()
+            clock.now += 600
+            wait.delay_after(RpcFailure(grpc.StatusCode.CANCELLED))
+
+    def test_cancelled_at_the_end_of_the_time_is_a_timeout(self) -> None:
+        clock = FakeClock()
+        wait = a_wait(clock, timeout=0.4)
+        for _ in range(3):
+            wait.remaining()
+            clock.now += wait.delay_after(RpcFailure(grpc.StatusCode.CANCELLED))
+        wait.remaining()
+        clock.now += 0.06
+        with pytest.raises(TimeoutError):
+            wait.delay_after(RpcFailure(grpc.StatusCode.CANCELLED))
+
+    def test_the_first_call_has_the_whole_time(self) -> None:
+        clock = FakeClock()
+        wait = a_wait(clock, timeout=5)
+        clock.now += 1e-6
+        assert wait.remaining() == 5
+        clock.now += 1
+        assert wait.remaining() == pytest.approx(3.999999)
+
     def test_an_error_without_a_status_is_raised(self) -> None:
         with pytest.raises(grpc.RpcError):
             a_wait(FakeClock()).delay_after(grpc.RpcError('what'))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
+from dapr.ext.workflow._durabletask.history import resolver
+from dapr.ext.workflow._durabletask.history.cache import Lease, _WorkflowHistoryCache
 from dapr.ext.workflow._durabletask.history.fence import DispatchFence, Ticket
 from dapr.ext.workflow._durabletask.history.resolver import (
     HistoryResolver,
@@ -252,6 +253,35 @@ def test_nothing_is_kept_for_a_sidecar_that_sends_no_deltas(run: str | None) -> 
     worker.new_stream()
     worker.turn(item(history_of(6), run=run))
     assert worker.cache.stats.entries == 1, 'another stream may lead to another sidecar'
+
+
+def test_a_sidecar_that_sends_deltas_may_send_all_of_a_history_again() -> None:
+    """It counts for a million instances; one that it has lost count of costs the others nothing."""
+    worker = Worker()
+    worker.cache.put('another instance', history_of(2), 'run')
+    worker.turn(item(history_of(2)))
+    worker.turn(item(history_of(3), after=6))
+    assert worker.turn(item(history_of(4))) == history_of(4)
+    assert worker.cache.get('i') == history_of(4)
+    assert worker.cache.stats.entries == 2
+    assert worker.turn(item(history_of(5), after=12)) == history_of(5)
+    assert worker.fetched == 0
+
+
+@pytest.mark.parametrize('after', [0, 6])
+def test_an_error_while_a_history_is_put_together_leaves_it_unpinned(
+    after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker()
+    worker.turn(item(history_of(2)))
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(resolver if after == 0 else Lease, '_is_start_of' if after == 0 else 'events', fail)
+    with pytest.raises(MemoryError):
+        worker.resolve(item(history_of(3), after=after))
+    assert worker.cache.next_expiry() is not None, 'what is pinned never expires'
 
 
 @pytest.mark.parametrize('path', transcripts.FILES, ids=transcripts.name_of)

@@ -220,13 +220,13 @@ def test_stamps_with_a_sequence_are_unique_and_ordered() -> None:
 
 def test_drawing_out_of_range_is_an_error() -> None:
     context = Context('abc')
-    with pytest.raises(ValueError, match='min_value'):
+    with pytest.raises(ValueError, match='min_value must be <= max_value'):
         context.random_int(2, 1)
-    with pytest.raises(ValueError, match='length'):
+    with pytest.raises(ValueError, match='length must be non-negative'):
         context.random_string(-1)
-    with pytest.raises(ValueError, match='alphabet'):
+    with pytest.raises(ValueError, match='alphabet must not be empty'):
         context.random_string(1, alphabet='')
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match='Cannot choose from empty sequence'):
         context.random_choice([])
 
 

@@ -83,19 +83,51 @@ def test_a_wait_beyond_all_dates_ends_with_them() -> None:
     assert timer.createTimer.fireAt.ToDatetime().year == datetime.max.year
 
 
-@pytest.mark.parametrize(('after', 'is_retried'), [(9, True), (10, False), (11, False)])
-def test_no_retry_begins_after_the_timeout_of_logical_time(after: int, is_retried: bool) -> None:
-    # Logical time stands in the past: by the wall clock, every timeout would have run out long ago.
-    driver = _driver(_policy(retry_timeout=timedelta(seconds=10)))
-    results = driver.turn(task_failed(1), after=timedelta(seconds=after))
-    assert [action.HasField('createTimer') for action in results.actions] == [is_retried]
+@pytest.mark.parametrize(
+    ('timeout', 'waits'),
+    [
+        (0, []),
+        (1, []),
+        (1.001, [1]),
+        (7, [1, 2]),  # the third wait would bring them to it
+        (7.001, [1, 2, 4]),
+        (11, [1, 2, 4]),
+        (11.001, [1, 2, 4, 4]),  # as the longest wait allows, not 8
+        (None, [1, 2, 4, 4, 4]),
+    ],
+)
+@pytest.mark.parametrize('is_child', [False, True], ids=['activity', 'child'])
+@pytest.mark.parametrize('lasts', [0, 3600], ids=['at once', 'after an hour'])
+def test_all_waits_together_stay_below_the_timeout_however_long_attempts_last(
+    timeout: float | None, waits: list[float], is_child: bool, lasts: int
+) -> None:
+    policy = RetryPolicy(
+        first_retry_interval=timedelta(seconds=1),
+        max_number_of_attempts=6,
+        backoff_coefficient=2,
+        max_retry_interval=timedelta(seconds=4),
+        retry_timeout=None if timeout is None else timedelta(seconds=timeout),
+    )
+    driver = _driver(policy, is_child=is_child)
+    fail = child_failed if is_child else task_failed
+    number = 1
+    for wait in _seconds(*waits):
+        (timer,) = driver.turn(fail(number), after=timedelta(seconds=lasts)).actions
+        assert timer.createTimer.fireAt.ToDatetime() == driver.now + wait
+        driver.turn(timer_fired(number + 1), after=wait)
+        number += 2
+    assert failure_of(driver.turn(fail(number), after=timedelta(seconds=lasts))).errorType == 'TaskFailedError'
 
 
-def test_the_timeout_is_counted_from_the_first_attempt() -> None:
-    driver = _driver(_policy(retry_timeout=timedelta(seconds=10)))
-    driver.turn(task_failed(1), after=timedelta(seconds=5))
-    driver.turn(timer_fired(2), after=timedelta(seconds=4))
-    assert failure_of(driver.turn(task_failed(3), after=timedelta(seconds=1))).errorType == 'TaskFailedError'
+def test_the_next_delay_may_be_asked_for_any_number_of_times() -> None:
+    retried: task.RetryableTask[None] = task.RetryableTask(
+        _policy(retry_timeout=timedelta(seconds=5)), datetime(2026, 1, 1), False, 'flaky'
+    )
+    assert [retried.compute_next_delay() for _ in range(2)] == _seconds(2, 2)
+    retried.increment_attempt_count()
+    assert [retried.compute_next_delay() for _ in range(2)] == _seconds(2, 2)
+    retried.increment_attempt_count()
+    assert [retried.compute_next_delay() for _ in range(2)] == [None, None]
 
 
 class SpecialError(ValueError):

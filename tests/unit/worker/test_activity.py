@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,6 +128,15 @@ def test_what_an_activity_raises_is_raised(run: Run) -> None:
 
     with pytest.raises(KeyError, match='missing'):
         run(work, 'abc', 'work', 3, None)
+
+
+def test_a_coroutine_of_what_looks_sync_is_an_error_that_says_what_to_do(recwarn: pytest.WarningsRecorder) -> None:
+    async def work(ctx: ActivityContext, value: int) -> None: ...
+
+    with pytest.raises(RuntimeError, match=r"activity 'work' returned a coroutine.*async def"):
+        _ActivityExecutor(LOGGER).execute(lambda *arguments: work(*arguments), 'abc', 'work', 3, '5')
+    gc.collect()
+    assert list(recwarn) == []
 
 
 def test_an_async_activity_is_awaited() -> None:

@@ -8,12 +8,15 @@ from collections.abc import Callable
 import grpc
 import pytest
 
+from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
+from dapr.ext.workflow._durabletask.history.janitor import Janitor
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.task import OrchestrationContext
 from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from tests.support.engine import execution_started, task_completed, task_scheduled, workflow_started
-from tests.support.fake_sidecar import FakeSidecar
+from tests.support.fake_sidecar import DEADLINE_SECONDS, FakeSidecar
 from tests.support.scenarios import Workflow
+from tests.support.work_items import Gate
 
 NewWorker = Callable[..., TaskHubGrpcWorker]
 Events = list[pb.HistoryEvent]
@@ -188,3 +191,75 @@ def test_the_janitor_lets_expired_histories_go(sidecar: FakeSidecar, new_worker:
     assert expired.wait(20)
     assert worker.history_cache_stats.evictions.ttl == 1
     worker._history_cache.reset = reset  # type: ignore[method-assign]
+
+
+def test_the_janitor_wakes_for_what_is_put_while_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = _WorkflowHistoryCache(ttl=0.05)
+    next_expiry, sweep_expired = cache.next_expiry, cache.sweep_expired
+    looked, swept = threading.Event(), threading.Event()
+
+    def look() -> float | None:
+        seconds = next_expiry()
+        looked.set()
+        return seconds
+
+    def sweep() -> None:
+        sweep_expired()
+        if cache.stats.evictions.ttl:
+            swept.set()
+
+    monkeypatch.setattr(cache, 'next_expiry', look)
+    monkeypatch.setattr(cache, 'sweep_expired', sweep)
+    janitor = Janitor(cache)
+    janitor.start()
+    try:
+        assert looked.wait(DEADLINE_SECONDS)
+        cache.put('i', committed(1))
+        assert swept.wait(DEADLINE_SECONDS)
+    finally:
+        janitor.stop()
+        for thread in janitor.threads:
+            thread.join(DEADLINE_SECONDS)
+
+
+def test_a_turn_that_outlives_its_worker_writes_nothing_into_the_next_start(
+    sidecar: FakeSidecar, new_worker: NewWorker
+) -> None:
+    gate = Gate()
+
+    def held(ctx: OrchestrationContext, _: None) -> Workflow:
+        gate.pass_through()
+        for _number in range(2):
+            yield ctx.call_activity('step')
+
+    worker = new_worker(stop_timeout=0.05)
+    worker.add_orchestrator(held)
+    worker.start()
+    item = turn(1)
+    item.workflowRequest.pastEvents[1].executionStarted.name = 'held'
+    sidecar.push(item)
+    gate.wait_until_reached()
+    (thread,) = [each for each in threading.enumerate() if each.name == 'dapr-workflow-turn-1']
+    worker.stop()
+    worker.start()
+    gate.open()
+    thread.join(DEADLINE_SECONDS)
+    assert not thread.is_alive()
+    assert worker.history_cache_stats.entries == 0
+
+
+def test_an_item_that_no_thread_can_take_leaves_no_ticket(
+    sidecar: FakeSidecar, new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = serve(new_worker)
+    run = worker._run
+    assert run is not None
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run._dispatcher, 'turn', refuse)
+        with pytest.raises(RuntimeError):
+            run._take(turn(1))
+    assert len(run._fence) == 0

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
 from dapr.ext.workflow._durabletask.history.fence import DispatchFence
+from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor
@@ -186,3 +188,20 @@ def test_summaries_are_only_made_when_they_are_logged(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr('dapr.ext.workflow._durabletask.turns._summary', fail)
     assert len(_serve(_item(newEvents=STARTED))) == 1
+
+
+def test_a_history_that_cannot_be_kept_is_no_reason_not_to_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache, fence, answers = _WorkflowHistoryCache(), DispatchFence(), Answers()
+
+    def put(*_: object, **__: object) -> bool:
+        raise MemoryError('no room')
+
+    monkeypatch.setattr(cache, 'put', put)
+    turns = Turns(_engine(), answers, LOGGER, HistoryResolver(cache, lambda _: []))
+    turns.serve(Dispatch(_item(pastEvents=STARTED, newEvents=[workflow_started()]), fence.enter('abc')))
+    (response,) = answers.responses
+    assert response.actions[0].scheduleTask.name == 'compose'
+    assert 'abc: the history cannot be kept' in caplog.text
+    assert len(fence) == 0

@@ -57,11 +57,19 @@ class _ActivityExecutor:
             ActivityNotRegisteredError: `fn` is None.
             ValueError: The input is not JSON.
             TypeError: The result cannot be encoded.
+            RuntimeError: The activity is an async one after all, which its type did not show.
             Exception: What the activity raised.
         """
         activity = self._registered(fn, name)
         context = ActivityContext(orchestration_id, task_id, task_execution_id, propagated_history)
-        return self._encoded(name, activity(context, decode_input(activity, encoded_input)))
+        result = activity(context, decode_input(activity, encoded_input))
+        if inspect.iscoroutine(result):
+            result.close()  # else Python warns, somewhere later, that it was never awaited
+            raise RuntimeError(
+                f"The activity '{name}' returned a coroutine, but it was called as a sync one, since it does not look "
+                "like an async one: define it with 'async def', or use functools.wraps in what wraps it."
+            )
+        return self._encoded(name, result)
 
     async def execute_async(
         self,

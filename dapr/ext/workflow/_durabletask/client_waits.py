@@ -15,6 +15,9 @@ from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
 _FIRST_DELAY: Final = 0.05
 _LONGEST_DELAY: Final = 1.0
 _PATIENCE: Final = 30.0
+# How often in a row a call may come back cancelled at once: a sidecar that stops cancels the calls that are in flight,
+# and then cannot be reached; when it goes on, it is the wait that somebody (an interceptor, a proxy) cancels.
+_MOST_CANCELLATIONS: Final = 3
 
 # What passes: no connection, a sidecar that is not ready for workflows yet, one that stops.
 _TRANSIENT: Final = frozenset(
@@ -43,6 +46,8 @@ class Waiting:
         self._deadline = None if operation.timeout is None else clock() + operation.timeout
         self._delay = _FIRST_DELAY
         self._called_at = clock()
+        self._is_first_call = True
+        self._cancellations = 0
         self._cut_off_since: float | None = None
 
     def remaining(self) -> float | None:
@@ -52,25 +57,32 @@ class Waiting:
             TimeoutError: None are left.
         """
         self._called_at = self._clock()
-        return self._left()
+        left = self._left()
+        # The first call has the very time that was asked for, not what is left of it after a microsecond.
+        is_first, self._is_first_call = self._is_first_call, False
+        return self._operation.timeout if is_first else left
 
     def delay_after(self, error: grpc.RpcError) -> float:
         """The seconds to wait before the next call.
 
         Raises:
             TimeoutError: The time is over.
-            grpc.RpcError: The error itself, when another call would not help; or, of a wait without a limit, when the
-                sidecar has been out of reach for 30 s.
+            grpc.RpcError: The error itself, when another call would not help; when it is the fourth call in a row that
+                was cancelled at once; or, of a wait without a limit, when the sidecar has been out of reach for 30 s.
         """
         status = status_of(error)
+        lasted = self._clock() - self._called_at >= _LONGEST_DELAY
+        self._cancellations = 0 if lasted or status is not grpc.StatusCode.CANCELLED else self._cancellations + 1
         # A deadline is ours, or lies in between (a proxy's, an interceptor's) and ends the call but not the wait.
         if status is grpc.StatusCode.DEADLINE_EXCEEDED or is_missing_instance(error):
             self._cut_off_since = None
-        elif status in _TRANSIENT:
+        elif status in _TRANSIENT and self._cancellations <= _MOST_CANCELLATIONS:
             self._check_patience(error)
         else:
+            if status is grpc.StatusCode.CANCELLED:
+                self._left()  # the sidecar's way to end a call whose time is over: that is a timeout
             raise error
-        if self._clock() - self._called_at >= _LONGEST_DELAY:
+        if lasted:
             self._delay = _FIRST_DELAY  # the call itself was wait enough
         delay, self._delay = self._delay, min(self._delay * 2, _LONGEST_DELAY)
         left = self._left()

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar('T')
 
@@ -87,6 +87,10 @@ class DeterministicContextMixin:
     _sequence_base: datetime | None = None
     _sequence_offset: int = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Passes everything on to the class that it is mixed into."""
+        super().__init__(*args, **kwargs)
+
     def now(self) -> datetime:
         """The workflow's logical time (naive, UTC): when the current batch of events began to be processed."""
         return self.current_utc_datetime
@@ -152,7 +156,7 @@ class DeterministicContextMixin:
             IndexError: The sequence is empty.
         """
         if not sequence:
-            raise IndexError('Cannot choose from an empty sequence')
+            raise IndexError('Cannot choose from empty sequence')
         return self.random().choice(sequence)
 
     def uuid4(self) -> uuid.UUID:

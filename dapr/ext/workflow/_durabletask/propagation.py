@@ -220,15 +220,15 @@ class PropagatedHistory:
         chunks: list[HistoryChunk] = []
         for number, chunk in enumerate(propagated_history.chunks):
             if not chunk.appId:
-                raise ValueError(f'Chunk {number} of the propagated history names no app: its appId is empty.')
+                raise ValueError(f'Chunk {number} of the propagated history has an empty appId: it must name its app.')
             start = len(events)
             for position, raw in enumerate(chunk.rawEvents):
                 try:
                     events.append(pb.HistoryEvent.FromString(raw))
                 except DecodeError as error:
                     raise ValueError(
-                        f"Chunk {number} of the propagated history (app '{chunk.appId}'): event {position} is not a "
-                        f'HistoryEvent message: {error}'
+                        f"Chunk {number} of the propagated history (app '{chunk.appId}'): rawEvents[{position}] is not "
+                        f'a HistoryEvent message: {error}'
                     ) from error
             chunks.append(HistoryChunk(chunk.appId, chunk.instanceId, chunk.workflowName, start, len(chunk.rawEvents)))
         return cls(events, PropagationScope(propagated_history.scope), chunks)

@@ -19,8 +19,9 @@ class RetryPolicy:
         max_number_of_attempts: Attempts in all, the first one included; at least 1.
         backoff_coefficient: What each wait is multiplied by to give the next; at least 1. Default 1.0.
         max_retry_interval: The longest wait; None (default) for no limit; not negative.
-        retry_timeout: No retry is begun when this much logical time has passed since the first attempt was
-            scheduled; None (default) for no limit; not negative.
+        retry_timeout: No retry is begun whose wait would bring all waits together to this much or more. The time that
+            the attempts take does not count: what is retried depends on the policy alone, so that histories of
+            dapr 1.19.0 replay as they were made. None (default) for no limit; not negative.
         non_retryable_error_types: Exception types, or their names, that end the retries at once. A type stands for
             its own name, not for its subclasses: the name is all that crosses the wire. `NonRetryableError` ends
             them always.
@@ -96,7 +97,7 @@ class RetryPolicy:
 
     @property
     def retry_timeout(self) -> timedelta | None:
-        """How long after the first attempt a retry may still begin, or None."""
+        """What all waits together stay below, or None."""
         return self._retry_timeout
 
     @property
@@ -104,26 +105,27 @@ class RetryPolicy:
         """The names of the error types that end the retries at once, or None."""
         return self._non_retryable_error_types
 
-    def delay_before_retry(self, failed_attempts: int, elapsed: timedelta) -> timedelta | None:
+    def delay_before_retry(self, failed_attempts: int, waited: timedelta) -> timedelta | None:
         """The wait before the next attempt.
 
         Args:
             failed_attempts: How many attempts have failed, at least 1.
-            elapsed: The logical time since the first attempt was scheduled.
+            waited: What the waits before the retries so far come to; it counts with a `retry_timeout` only.
 
         Returns:
             The wait, or None when the policy allows no further attempt.
         """
         if failed_attempts >= self._max_number_of_attempts:
             return None
-        if self._retry_timeout is not None and elapsed >= self._retry_timeout:
-            return None
         longest = self._max_retry_interval if self._max_retry_interval is not None else timedelta.max
         try:
             delay = self._first_retry_interval * (self._backoff_coefficient or 1.0) ** (failed_attempts - 1)
         except OverflowError:  # a steep coefficient outgrows what a timedelta can hold
             delay = timedelta.max
-        return min(delay, longest)
+        delay = min(delay, longest)
+        if self._retry_timeout is not None and delay >= self._retry_timeout - waited:
+            return None
+        return delay
 
 
 def is_error_non_retryable(error_type: str, policy: RetryPolicy) -> bool:

@@ -189,22 +189,21 @@ class RetryableTask(CompletableTask[T]):
         self._app_id = app_id
         self._propagation = propagation
         self._attempt_count = 1
+        self._waited = timedelta(0)
 
     def increment_attempt_count(self) -> None:
-        """Counts an attempt that was made."""
+        """Counts a retry that begins, and the wait before it."""
+        if self._retry_policy.retry_timeout is not None:  # else the sum is of no use, and may outgrow a timedelta
+            self._waited += self.compute_next_delay() or timedelta(0)
         self._attempt_count += 1
 
-    def compute_next_delay(self, now: datetime | None = None) -> timedelta | None:
+    def compute_next_delay(self) -> timedelta | None:
         """The wait before the next attempt, after the current one has failed.
-
-        Args:
-            now: The logical time of the failure; default: that of the first attempt, as if no time had passed.
 
         Returns:
             The wait, or None when the policy allows no further attempt.
         """
-        elapsed = timedelta(0) if now is None else now - self._start_time
-        return self._retry_policy.delay_before_retry(self._attempt_count, elapsed)
+        return self._retry_policy.delay_before_retry(self._attempt_count, self._waited)
 
 
 class TimerTask(CompletableTask[None]):
@@ -240,8 +239,8 @@ class CompositeTask(Task[T]):
             parent = child._parent
             if not child._is_complete and parent is not None and not parent._is_complete:
                 raise ValueError(
-                    'A pending task given to when_all/when_any already belongs to another pending composite, which '
-                    'would never be told of its end. Nest the composites, or yield the first one before making this.'
+                    'A task in the list already belongs to a composite (when_all or when_any) that has not ended. A '
+                    'task reports to one composite at a time: nest the two, or yield the first before making the second.'
                 )
         self._tasks = children
         self._completed_tasks = 0

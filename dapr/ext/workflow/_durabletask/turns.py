@@ -74,7 +74,7 @@ class Turns:
         self._give_up_stream = give_up_stream
 
     def serve(self, dispatch: Dispatch) -> None:
-        """Runs the turn of a work item and answers it. Never raises."""
+        """Runs the turn of a work item and answers it."""
         item, ticket = dispatch
         request = item.workflowRequest
         try:
@@ -83,7 +83,7 @@ class Turns:
                 return
             try:
                 response = self._run(request, history.events)
-                history.remember(ended=any(action.HasField('completeWorkflow') for action in response.actions))
+                self._remember(request, history, response)
             finally:
                 history.forget()
             response.completionToken = item.completionToken
@@ -111,6 +111,12 @@ class Turns:
             if self._give_up_stream is not None:
                 self._give_up_stream(str(error), ticket.stream)
             return None
+
+    def _remember(self, request: pb.WorkflowRequest, history: ResolvedHistory, response: pb.WorkflowResponse) -> None:
+        try:
+            history.remember(ended=any(action.HasField('completeWorkflow') for action in response.actions))
+        except Exception:  # most likely memory that is short: what is not kept is fetched, and the turn has run
+            self._logger.exception('%s: the history cannot be kept; the next turn will fetch it.', request.instanceId)
 
     def _run(self, request: pb.WorkflowRequest, history: Sequence[pb.HistoryEvent]) -> pb.WorkflowResponse:
         response = pb.WorkflowResponse(instanceId=request.instanceId)

@@ -60,6 +60,8 @@ __all__ = [
 # How long `stop` keeps the stream open for what is running: an answer that is sent after the stream is closed comes too
 # late, the sidecar has dispatched its work item again. Longer, and what it sends meanwhile would be held up.
 _FINISH_SECONDS = 2.0
+# The number that no stream has: the first one is 1.
+_NO_STREAM = 0
 
 
 class TaskHubGrpcWorker:
@@ -322,8 +324,10 @@ class _Run:
         if self._janitor is not None:
             self._janitor.stop()
         join_all(self._threads(), time.monotonic() + JOIN_SECONDS)
+        # Nothing that is kept is of use to the next start, nor what a turn that is still busy may write by then.
+        self._fence.new_stream(_NO_STREAM)
         if self._resolver is not None:
-            self._resolver.new_stream()  # nothing that is kept is of use to the next start
+            self._resolver.new_stream()
         busy = [t.name for t in self._threads() if t.is_alive() and t is not threading.current_thread()]
         if busy:
             self._logger.warning(
@@ -340,7 +344,12 @@ class _Run:
         kind = item.WhichOneof('request')
         if kind == 'workflowRequest':
             # Here, on the reader's thread, the order of the dispatches is the stream's.
-            self._dispatcher.turn(self._turns.serve, Dispatch(item, self._fence.enter(item.workflowRequest.instanceId)))
+            ticket = self._fence.enter(item.workflowRequest.instanceId)
+            try:
+                self._dispatcher.turn(self._turns.serve, Dispatch(item, ticket))
+            except BaseException:  # no thread can be started: the item is not served, so nothing else gives it back
+                ticket.leave()
+                raise
         elif kind == 'activityRequest':
             if self._activities.is_async(item):
                 self._dispatcher.async_activity(self._activities.serve_async, self._activities.answer, item)

@@ -334,7 +334,7 @@ class AsyncTaskHubGrpcClient:
     @contextmanager
     def _on_its_way(self, operation: Operation[Any]) -> Iterator[Callable[..., Awaitable[Any]]]:
         """Gives the method to call, and makes sense of the errors of the call."""
-        method = getattr(self._connected(), operation.method)
+        method = getattr(self._get_stub(), operation.method)
         try:
             yield method
         except grpc.RpcError as error:
@@ -350,9 +350,11 @@ class AsyncTaskHubGrpcClient:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._closed.wait(), seconds)
 
-    def _connected(self) -> Any:
-        """The stub, of a channel for the event loop that is running."""
+    def _get_stub(self) -> Any:
+        """The stub, of a channel for the event loop that is running; one put in from outside (by a test) stays."""
         self._check_open()
+        if self._stub is not None and self._loop is None:
+            return self._stub
         loop = asyncio.get_running_loop()
         if self._stub is not None and self._loop is loop:
             return self._stub

@@ -135,6 +135,11 @@ class _WorkflowHistoryCache:
         self._misses: Counter[str] = Counter()
         self._evictions: Counter[str] = Counter()
 
+    @property
+    def ttl(self) -> float:
+        """Seconds after its last use for which a history is kept, at least."""
+        return self._ttl
+
     # Histories
 
     def get(self, instance_id: str) -> list[pb.HistoryEvent] | None:

@@ -6,8 +6,8 @@ import threading
 
 from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
 
-# It wakes for the next expiry; a history that was used meanwhile expires later, so it may find nothing to do. It looks
-# at least this often, since one that is put when nothing else is kept cannot wake it.
+# It wakes for the next expiry; a history that was used meanwhile expires later, so it may find nothing to do. With
+# nothing to expire it sleeps for the TTL: what is put or given back meanwhile expires no earlier.
 MAX_SLEEP_SECONDS = 60.0
 
 
@@ -39,4 +39,4 @@ class Janitor:
 
     def _sleep_seconds(self) -> float:
         next_expiry = self._cache.next_expiry()
-        return MAX_SLEEP_SECONDS if next_expiry is None else min(MAX_SLEEP_SECONDS, next_expiry)
+        return min(MAX_SLEEP_SECONDS, self._cache.ttl if next_expiry is None else next_expiry)

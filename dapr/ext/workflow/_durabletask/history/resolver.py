@@ -76,13 +76,15 @@ class HistoryResolver:
     def __init__(self, cache: _WorkflowHistoryCache, fetch: Callable[[str], Sequence[pb.HistoryEvent]]) -> None:
         self._cache = cache
         self._fetch = fetch
-        # Nothing is kept for a sidecar that was seen to send all of a history that this worker has on this stream.
-        self._sidecar_sends_deltas = True
+        # As far as was seen on this stream; None: not yet. One delta settles it: such a sidecar may still send all of a
+        # history now and then, when it has lost count. Nothing is kept for one that sent all of a history that this
+        # worker has, before any delta.
+        self._sidecar_sends_deltas: bool | None = None
 
     def new_stream(self) -> None:
         """Forgets what belongs to the stream before: the sidecar does not count on it any more."""
         self._cache.reset()
-        self._sidecar_sends_deltas = True
+        self._sidecar_sends_deltas = None
 
     def resolve(self, request: pb.WorkflowRequest, ticket: Ticket) -> ResolvedHistory:
         """The committed history before the new events of a work item.
@@ -90,35 +92,39 @@ class HistoryResolver:
         Raises:
             _HistoryResolutionError: It could not be had.
         """
-        if request.cachedHistory.eventCount == 0:
-            lease = self._cache.checkout(request.instanceId)
-            if lease is not None and not _is_start_of(lease, request):
-                lease.release()
-                lease = None
-            return self._resolved(request, ticket, request.pastEvents, lease)
-        self._sidecar_sends_deltas = True
-        lease = self._lease_for_delta(request, ticket)
-        if lease is not None:
+        lease = self._cache.checkout(request.instanceId)
+        try:
+            if request.cachedHistory.eventCount == 0:
+                return self._of_full_send(request, ticket, lease)
+            self._sidecar_sends_deltas = True
+            return self._of_delta(request, ticket, lease)
+        except BaseException:
+            if lease is not None:
+                lease.release()  # what stays pinned would never expire
+            raise
+
+    def _of_full_send(self, request: pb.WorkflowRequest, ticket: Ticket, lease: Lease | None) -> ResolvedHistory:
+        if lease is not None and not _is_start_of(lease, request):
+            lease.release()
+            lease = None
+        return self._resolved(request, ticket, request.pastEvents, lease)
+
+    def _of_delta(self, request: pb.WorkflowRequest, ticket: Ticket, lease: Lease | None) -> ResolvedHistory:
+        if lease is None:
+            self._cache.count_miss(request.instanceId)
+            return self._resolved(request, ticket, self._fetched(request), None)
+        reason = self._why_not(lease, request, ticket)
+        if reason is None:
+            self._cache.count_hit()
             return self._resolved(request, ticket, [*lease.events(), *request.pastEvents], lease)
+        lease.release()
+        self._cache.count_miss(request.instanceId, reason)
         return self._resolved(request, ticket, self._fetched(request), None)
 
     def _resolved(
         self, request: pb.WorkflowRequest, ticket: Ticket, events: Sequence[pb.HistoryEvent], lease: Lease | None
     ) -> ResolvedHistory:
         return ResolvedHistory(events, lambda ended: self._remember(request, ticket, events, lease, ended), lease)
-
-    def _lease_for_delta(self, request: pb.WorkflowRequest, ticket: Ticket) -> Lease | None:
-        lease = self._cache.checkout(request.instanceId)
-        if lease is None:
-            self._cache.count_miss(request.instanceId)
-            return None
-        reason = self._why_not(lease, request, ticket)
-        if reason is None:
-            self._cache.count_hit()
-            return lease
-        lease.release()
-        self._cache.count_miss(request.instanceId, reason)
-        return None
 
     def _why_not(self, lease: Lease, request: pb.WorkflowRequest, ticket: Ticket) -> str | None:
         """Why what is kept is not what the delta follows, as a field of `HistoryCacheMisses`; None when it is."""
@@ -181,11 +187,11 @@ class HistoryResolver:
             return
         if not events:
             return  # the sidecar counts on nothing that is empty
-        if lease is not None and request.cachedHistory.eventCount == 0 and ticket.is_newest():
-            # It had sent these events before, on this stream, and a sidecar that sends deltas does so once only.
+        if self._sidecar_sends_deltas is None and lease is not None and ticket.is_newest():
+            # It had sent these events before, on this stream, and a sidecar that sends deltas would have sent one.
             self._sidecar_sends_deltas = False
             self._cache.reset()
-        if not self._sidecar_sends_deltas:
+        if self._sidecar_sends_deltas is False:
             return
         last_batch = b'' if execution_id else serialize_batch(request.newEvents)
         if lease is None or not lease.extend(events[lease.count :], last_batch, if_true=ticket.is_newest):

@@ -208,7 +208,7 @@ def _fail(
     if isinstance(task, RetryableTask) and not (
         details.isNonRetriable or is_error_non_retryable(details.errorType, task._retry_policy)
     ):
-        delay = task.compute_next_delay(run.context.current_utc_datetime)
+        delay = task.compute_next_delay()
         if delay is not None:
             run.context.start_retry_timer(task, delay)
             run.advance()
