@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
-from dapr.ext.workflow._durabletask.history import janitor
 from dapr.ext.workflow._durabletask.task import ActivityContext, OrchestrationContext, when_all
 from tests.support.e2e import NewId, NewWorker, Workflow, completed, outline, run, serve, wait
 from tests.support.wiretap import WireTap
@@ -201,7 +200,6 @@ def test_a_history_that_has_expired_is_fetched(
     new_id: NewId,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(janitor, 'MAX_SLEEP_SECONDS', 0.05)
     gate = Gate()
     tap, worker = tapped(new_worker, gate.hold, history_cache_ttl=0.2)
     swept = threading.Event()

@@ -382,7 +382,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     def _message(self, action_id: int, action: Action) -> pb.WorkflowAction:
         try:
             return action.to_message(self._instance_id, action_id, self._app_id)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(
                 f'{action.describe()}, action {action_id}, cannot be sent: {error}. Names, instance ids and app ids '
                 'must be str, without lone surrogates; a propagation is a PropagationScope.'
