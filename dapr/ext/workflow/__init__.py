@@ -16,17 +16,42 @@ from dapr.ext.workflow._durabletask.propagation import (
 )
 from dapr.ext.workflow._durabletask.task import when_all, when_any
 from dapr.ext.workflow._version import __version__
+from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
+from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
+from dapr.ext.workflow.naming import alternate_name
+from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext
+from dapr.ext.workflow.workflow_management import (
+    UNSET,
+    WorkflowHistoryEvent,
+    WorkflowHistoryEventType,
+    WorkflowInstanceIdPage,
+)
+from dapr.ext.workflow.workflow_runtime import WorkflowRuntime
+from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 
 __all__ = [
+    'UNSET',
     'ActivityResult',
     'ChildWorkflowResult',
+    'DaprWorkflowClient',
+    'DaprWorkflowContext',
     'FailureDetails',
     'PropagatedHistory',
     'PropagationNotFoundError',
     'PropagationScope',
+    'RetryPolicy',
     'TaskFailedError',
+    'WorkflowActivityContext',
+    'WorkflowHistoryEvent',
+    'WorkflowHistoryEventType',
+    'WorkflowInstanceIdPage',
     'WorkflowResult',
+    'WorkflowRuntime',
+    'WorkflowState',
+    'WorkflowStatus',
     '__version__',
+    'alternate_name',
     'when_all',
     'when_any',
 ]

@@ -240,7 +240,7 @@ class CompositeTask(Task[T]):
             if not child._is_complete and parent is not None and not parent._is_complete:
                 raise ValueError(
                     'A task in the list already belongs to a composite (when_all or when_any) that has not ended. A '
-                    'task reports to one composite at a time: nest the two, or yield the first before making the second.'
+                    'task reports to one at a time: nest the two, or yield the first before making the second.'
                 )
         self._tasks = children
         self._completed_tasks = 0
