@@ -100,7 +100,7 @@ class TestWorkflowsAndActivitiesAlike:
     def test_what_has_no_name_needs_one(self, runtime: WorkflowRuntime, kind: str) -> None:
         register = getattr(runtime, f'register_{kind}')
 
-        with pytest.raises(ValueError, match='name=...'):
+        with pytest.raises(ValueError, match=r'name=\.\.\.'):
             register(functools.partial(new_function()))
         with pytest.raises(ValueError, match='function argument is required'):
             register(None)

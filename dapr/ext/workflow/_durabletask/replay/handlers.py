@@ -1,7 +1,7 @@
 """What each kind of history event does to a running workflow: one small function a kind, found by table.
 
-There is a table for each state that a run can be in. Which one applies is the run's business (`WorkflowInstance`); an
-event whose kind is in none of them is unknown and has no effect.
+There is a table for each state that a run can be in; which one applies is the run's business (`WorkflowInstance`). Each
+table has every kind that the stubs know, and None: an event of a kind that is newer than they are.
 
 - RUNNING: events act at once.
 - SUSPENDED: everything is held back until the resume, so logical time stands still too; a terminate is not.
@@ -35,21 +35,21 @@ def _workflow_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     context = run.context
     context._timestamp = (timestamp.seconds, timestamp.nanos)
     context._now = None
-    _note_version(run, event)
+    started = event.workflowStarted
+    if started.HasField('version'):
+        _note_version(run, started.version)
 
 
 def _workflow_started_while_suspended(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     # The answers of the turn that resumes are written here, and the events that the code asked at stand before it.
-    _note_version(run, event)
+    _note_version(run, event.workflowStarted.version)
     run.hold_back(event)
 
 
-def _note_version(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
-    started = event.workflowStarted
-    if started.HasField('version'):
-        run.context._recorded_patches.update(started.version.patches)
-        if started.version.name:
-            run.context._version_name = started.version.name
+def _note_version(run: WorkflowInstance, version: pb.WorkflowVersion) -> None:
+    run.context._recorded_patches.update(version.patches)
+    if version.name:
+        run.context._version_name = version.name
 
 
 def _execution_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
@@ -265,6 +265,10 @@ def _ignored(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     """Of no concern to the workflow's code: it concerns the sidecar alone, or comes too late."""
 
 
+def _unknown(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    run.note('Ignoring an event of a kind that this worker does not know. Is the sidecar newer?')
+
+
 def _held_back(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     run.hold_back(event)
 
@@ -290,10 +294,12 @@ RUNNING: Mapping[str | None, Handler] = {
     'eventSent': _ignored,
     'continueAsNew': _ignored,
     'detachedWorkflowInstanceCreated': _ignored,
+    None: _unknown,
 }
 
 SUSPENDED: Mapping[str | None, Handler] = {
     **dict.fromkeys(RUNNING, _held_back),
+    None: _unknown,
     'workflowStarted': _workflow_started_while_suspended,
     'executionSuspended': _ignored,
     'executionResumed': _execution_resumed,
@@ -302,6 +308,7 @@ SUSPENDED: Mapping[str | None, Handler] = {
 
 ENDED: Mapping[str | None, Handler] = {
     **dict.fromkeys(RUNNING, _ignored),
+    None: _unknown,
     'taskScheduled': _confirmed_after_end,
     'timerCreated': _confirmed_after_end,
     'childWorkflowInstanceCreated': _confirmed_after_end,

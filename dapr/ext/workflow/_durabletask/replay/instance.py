@@ -249,7 +249,7 @@ class WorkflowInstance:
         if action_id <= self.context._sequence_number or action_id in self._early:
             return
         self._early[action_id] = _copy(event)
-        self._note(f'Ignoring unexpected {event.WhichOneof("eventType")} event with ID = {action_id}.')
+        self.note(f'Ignoring unexpected {event.WhichOneof("eventType")} event with ID = {action_id}.')
 
     # Inside
 
@@ -261,12 +261,8 @@ class WorkflowInstance:
 
     def _apply_each(self, events: Iterable[pb.HistoryEvent]) -> None:
         for event in events:
-            kind = event.WhichOneof('eventType')
-            handler = self._handlers.get(kind)
-            if handler is not None:
-                handler(self, event)
-            else:
-                self._note('Ignoring an event of a kind that this worker does not know. Is the sidecar newer?')
+            # Looked up anew for each: an event can bring the run into another state.
+            self._handlers[event.WhichOneof('eventType')](self, event)
 
     def _settle_early(self) -> None:
         early = self._early
@@ -283,8 +279,9 @@ class WorkflowInstance:
         self.context.set_failed(error)
         self.end()
 
-    def _note(self, text: str) -> None:
-        if not self.context._is_replaying:  # in replay, it was said when it was new
+    def note(self, text: str) -> None:
+        """Takes note of something odd but harmless, for the log; in replay, it was noted when it was new."""
+        if not self.context._is_replaying:
             self._notices.append(f'{self.context.instance_id}: {text}')
 
 

@@ -1,0 +1,55 @@
+"""What the clients for blocking code and for asyncio have in common."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from dapr.ext.workflow._durabletask import client_state
+from dapr.ext.workflow.logger import LoggerOptions
+from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
+from dapr.ext.workflow.workflow_management import Unset
+from dapr.ext.workflow.workflow_state import WorkflowState
+
+
+def engine_arguments(
+    host: str | None,
+    port: str | int | None,
+    logger_options: LoggerOptions | None,
+    max_grpc_message_length: int | None,
+) -> dict[str, Any]:
+    """What the engine's clients are made with.
+
+    Raises:
+        ValueError: A setting cannot be read; the message names it.
+    """
+    return {
+        'host_address': getAddress(host, port),
+        'metadata': api_token_metadata(),
+        'log_handler': None if logger_options is None else logger_options.log_handler,
+        'log_formatter': None if logger_options is None else logger_options.log_formatter,
+        'channel_options': get_grpc_channel_options(max_grpc_message_length),
+    }
+
+
+def as_state(state: client_state.WorkflowState | None) -> WorkflowState | None:
+    """The engine's state as apps see it; None stays None."""
+    return None if state is None else WorkflowState(state)
+
+
+def warn_of_reuse_policy(reuse_id_policy: object) -> None:
+    """Warns whoever called the client that the policy has no effect."""
+    if reuse_id_policy is not None:
+        warnings.warn(
+            'reuse_id_policy is deprecated and has no effect: leave it out. The id of an instance that has ended can '
+            'always be used again.',
+            DeprecationWarning,
+            stacklevel=3,
+        )
+
+
+def rerun_input(input: Any) -> dict[str, Any]:
+    """What the engine's rerun takes for an input: UNSET leaves the event's old one, None takes it away."""
+    if isinstance(input, Unset):
+        return {'overwrite_input': False}
+    return {'input': input, 'overwrite_input': True}

@@ -1,0 +1,298 @@
+"""The client for blocking code: starts, watches and steers workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
+from dapr.ext.workflow._durabletask.client_waits import is_missing_instance
+from dapr.ext.workflow.client_support import (
+    as_state,
+    engine_arguments,
+    rerun_input,
+    warn_of_reuse_policy,
+)
+from dapr.ext.workflow.logger import LoggerOptions
+from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.workflow_context import Workflow
+from dapr.ext.workflow.workflow_management import (
+    UNSET,
+    WorkflowHistoryEvent,
+    WorkflowInstanceIdPage,
+    read_event,
+    read_page,
+)
+from dapr.ext.workflow.workflow_state import WorkflowState
+
+__all__ = ['DaprWorkflowClient']
+
+
+class DaprWorkflowClient:
+    """A client of the workflows of a sidecar. Threads can share one.
+
+    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached, ValueError when an id or a name
+    is empty or the client is closed, and TypeError when a payload cannot be encoded as JSON. `app_id`, where a call
+    takes it, is the app that owns the instance; None is the sidecar's own.
+
+    Args:
+        host: The sidecar's host. None (default): see `util.getAddress`, for the port, too.
+        port: The sidecar's gRPC port.
+        logger_options: Where log records go, and which. Default: stderr, from INFO on.
+        max_grpc_message_length: The limit of gRPC messages in both directions, in bytes. Default: the engine's own.
+
+    Raises:
+        ValueError: A setting cannot be read; the message names it.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: str | int | None = None,
+        logger_options: LoggerOptions | None = None,
+        max_grpc_message_length: int | None = None,
+    ) -> None:
+        self.__obj = TaskHubGrpcClient(**engine_arguments(host, port, logger_options, max_grpc_message_length))
+
+    def __enter__(self) -> DaprWorkflowClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the client and its connection. Closing again does nothing."""
+        self.__obj.close()
+
+    def schedule_new_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+        reuse_id_policy: Any = None,
+        app_id: str | None = None,
+    ) -> str:
+        """Starts a workflow. Returns when its first turn has run, or at once when it is scheduled for later.
+
+        Args:
+            workflow: The workflow's function, or the name that it is registered by.
+            input: Its input, anything that can be encoded as JSON; None (default): none.
+            instance_id: The instance id. None (default): a new one.
+            start_at: When it starts (without a time zone: UTC). None (default): now.
+            reuse_id_policy: Deprecated, and without effect.
+            app_id: The app that is to run it.
+
+        Returns:
+            The instance id.
+
+        Raises:
+            ValueError: The workflow has no name.
+            grpc.RpcError: With ALREADY_EXISTS when an instance of that id is running.
+        """
+        warn_of_reuse_policy(reuse_id_policy)
+        return self.__obj.schedule_new_orchestration(
+            name_of(workflow), input=input, instance_id=instance_id, start_at=start_at, app_id=app_id
+        )
+
+    def get_workflow_state(
+        self, instance_id: str, *, fetch_payloads: bool = True, app_id: str | None = None
+    ) -> WorkflowState | None:
+        """The state of an instance.
+
+        Args:
+            instance_id: The instance id.
+            fetch_payloads: Whether input, output and custom status are fetched, too. Default: True.
+            app_id: The app that owns the instance.
+
+        Returns:
+            The state, or None when there is no such instance.
+        """
+        try:
+            state = self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, app_id=app_id)
+        except grpc.RpcError as error:
+            if is_missing_instance(error):
+                return None
+            raise
+        return as_state(state)
+
+    def wait_for_workflow_start(
+        self,
+        instance_id: str,
+        *,
+        fetch_payloads: bool = False,
+        timeout_in_seconds: float = 0,
+        app_id: str | None = None,
+    ) -> WorkflowState | None:
+        """Waits until an instance has started; also for one that is not there yet.
+
+        Args:
+            instance_id: The instance id.
+            fetch_payloads: Whether input, output and custom status are fetched, too. Default: False.
+            timeout_in_seconds: For how long to wait. 0 (default): without a limit.
+            app_id: The app that owns the instance.
+
+        Returns:
+            The state; None when the sidecar says that there is no such instance.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        return as_state(
+            self.__obj.wait_for_orchestration_start(
+                instance_id, fetch_payloads=fetch_payloads, timeout=timeout_in_seconds, app_id=app_id
+            )
+        )
+
+    def wait_for_workflow_completion(
+        self,
+        instance_id: str,
+        *,
+        fetch_payloads: bool = True,
+        timeout_in_seconds: float = 0,
+        app_id: str | None = None,
+    ) -> WorkflowState | None:
+        """Waits until an instance has ended, in whatever way; else as `wait_for_workflow_start`.
+
+        Args:
+            instance_id: The instance id.
+            fetch_payloads: Whether input, output and custom status are fetched, too. Default: True.
+            timeout_in_seconds: For how long to wait. 0 (default): without a limit.
+            app_id: The app that owns the instance.
+
+        Returns:
+            The state; None when the sidecar says that there is no such instance.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        return as_state(
+            self.__obj.wait_for_orchestration_completion(
+                instance_id, fetch_payloads=fetch_payloads, timeout=timeout_in_seconds, app_id=app_id
+            )
+        )
+
+    def raise_workflow_event(
+        self, instance_id: str, event_name: str, *, data: Any = None, app_id: str | None = None
+    ) -> None:
+        """Sends an event to an instance; without effect when it has ended.
+
+        Args:
+            instance_id: The instance id.
+            event_name: The event's name; workflows wait for it without regard to upper and lower case.
+            data: Its payload; None (default): none.
+            app_id: The app that owns the instance.
+        """
+        self.__obj.raise_orchestration_event(instance_id, event_name, data=data, app_id=app_id)
+
+    def terminate_workflow(
+        self, instance_id: str, *, output: Any = None, recursive: bool = True, app_id: str | None = None
+    ) -> None:
+        """Ends an instance from outside; without effect when it has ended.
+
+        Args:
+            instance_id: The instance id.
+            output: Its output; None (default): none.
+            recursive: Whether its children are ended, too. Default: True.
+            app_id: The app that owns the instance.
+        """
+        self.__obj.terminate_orchestration(instance_id, output=output, recursive=recursive, app_id=app_id)
+
+    def pause_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
+        """Lets an instance stand still until it is resumed; without effect when it has ended."""
+        self.__obj.suspend_orchestration(instance_id, app_id=app_id)
+
+    def resume_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
+        """Lets a paused instance go on; without effect when it has ended."""
+        self.__obj.resume_orchestration(instance_id, app_id=app_id)
+
+    def purge_workflow(self, instance_id: str, recursive: bool = True, *, app_id: str | None = None) -> None:
+        """Removes an instance that has ended, with its history.
+
+        Args:
+            instance_id: The instance id.
+            recursive: Whether its children go, too. Default: True.
+            app_id: The app that owns the instance.
+        """
+        self.__obj.purge_orchestration(instance_id, recursive, app_id=app_id)
+
+    def get_workflow_history(self, instance_id: str) -> list[WorkflowHistoryEvent]:
+        """The history of an instance, oldest event first."""
+        return [read_event(event) for event in self.__obj.get_instance_history(instance_id)]
+
+    def list_workflow_instance_ids(
+        self, *, page_size: int | None = None, continuation_token: str | None = None
+    ) -> WorkflowInstanceIdPage:
+        """A page of the ids of all instances.
+
+        Args:
+            page_size: How many to give at most, from 1. None (default): as many as the sidecar chooses.
+            continuation_token: That of the page before; None (default): the first page.
+
+        Raises:
+            ValueError: The page size is out of range.
+        """
+        return read_page(self.__obj.list_instance_ids(page_size=page_size, continuation_token=continuation_token))
+
+    def iter_workflow_instance_ids(self, *, page_size: int | None = 1024) -> Iterator[str]:
+        """The ids of all instances, fetched page by page while they are taken.
+
+        Args:
+            page_size: How many to fetch at once, from 1. Default: 1,024. None: as many as the sidecar chooses.
+
+        Raises:
+            ValueError: The page size is out of range.
+        """
+        token = None
+        while True:
+            page = self.list_workflow_instance_ids(page_size=page_size, continuation_token=token)
+            yield from page.instance_ids
+            # A sidecar that gives the same token again would have us turn in circles.
+            if page.continuation_token is None or page.continuation_token == token:
+                return
+            token = page.continuation_token
+
+    def rerun_workflow_from_event(
+        self,
+        instance_id: str,
+        event_id: int,
+        *,
+        new_instance_id: str | None = None,
+        input: Any = UNSET,
+        new_child_workflow_instance_id: str | None = None,
+        app_id: str | None = None,
+    ) -> str:
+        """Runs an instance that has ended again, as a new one, from one of its events on.
+
+        Args:
+            instance_id: The instance id.
+            event_id: The id of the event (`WorkflowHistoryEvent.event_id`) to run again.
+            new_instance_id: The id of the new instance. None (default): one that the sidecar makes up.
+            input: The event's new input; None for none. UNSET (default): the old one stays.
+            new_child_workflow_instance_id: The new id of the child, when the event created one. None (default): a
+                made-up one.
+            app_id: The app that owns the instance.
+
+        Returns:
+            The new instance's id.
+
+        Raises:
+            ValueError: The event id is out of range.
+            grpc.RpcError: With NOT_FOUND when there is no such instance or event, or it cannot be run again; with
+                INVALID_ARGUMENT when the instance has not ended; with ALREADY_EXISTS when the new id is taken.
+        """
+        return self.__obj.rerun_orchestration_from_event(
+            instance_id,
+            event_id,
+            new_instance_id=new_instance_id,
+            new_child_instance_id=new_child_workflow_instance_id,
+            app_id=app_id,
+            **rerun_input(input),
+        )

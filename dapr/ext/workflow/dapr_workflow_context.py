@@ -1,0 +1,104 @@
+"""The context that workflows are given: the engine's, by the names of this API."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
+from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
+from dapr.ext.workflow.logger import LoggerOptions
+from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.workflow_activity_context import Activity
+from dapr.ext.workflow.workflow_context import Workflow, WorkflowContext
+
+__all__ = ['DaprWorkflowContext', 'when_all', 'when_any']
+
+
+class DaprWorkflowContext(WorkflowContext):
+    """The context that workflows are given.
+
+    What the engine's context has beside this can be used, too: `new_guid()`, `random()`, `now()` and the other
+    deterministic helpers.
+
+    Args:
+        ctx: The engine's context.
+        logger_options: Without effect; taken since callers pass it.
+    """
+
+    def __init__(self, ctx: OrchestrationContext, logger_options: LoggerOptions | None = None) -> None:
+        self.__obj = ctx
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what this class lacks; names with underscores are none of the context's business.
+        if name.startswith('_'):
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+        return getattr(self.__obj, name)
+
+    @property
+    def instance_id(self) -> str:
+        return self.__obj.instance_id
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        return self.__obj.current_utc_datetime
+
+    @property
+    def is_replaying(self) -> bool:
+        return self.__obj.is_replaying
+
+    def set_custom_status(self, custom_status: Any) -> None:
+        self.__obj.set_custom_status(custom_status)
+
+    def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
+        return self.__obj.create_timer(fire_at)
+
+    def call_activity(
+        self,
+        activity: Activity | str,
+        *,
+        input: Any = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[Any]:
+        return self.__obj.call_activity(
+            name_of(activity),
+            input=input,
+            retry_policy=None if retry_policy is None else retry_policy.obj,
+            app_id=app_id,
+            propagation=propagation,
+        )
+
+    def call_child_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[Any]:
+        return self.__obj.call_sub_orchestrator(
+            name_of(workflow),
+            input=input,
+            instance_id=instance_id,
+            retry_policy=None if retry_policy is None else retry_policy.obj,
+            app_id=app_id,
+            propagation=propagation,
+        )
+
+    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+        return self.__obj.wait_for_external_event(name, timeout=timeout)
+
+    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
+        self.__obj.continue_as_new(new_input, save_events=save_events)
+
+    def is_patched(self, patch_name: str) -> bool:
+        return self.__obj.is_patched(patch_name)
+
+    def get_propagated_history(self) -> PropagatedHistory | None:
+        return self.__obj.get_propagated_history()

@@ -1,0 +1,136 @@
+"""What a workflow does its work through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+from dapr.ext.workflow._durabletask.task import Task
+from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.workflow_activity_context import Activity
+
+__all__ = ['Workflow', 'WorkflowContext']
+
+
+class WorkflowContext(ABC):
+    """What a workflow does its work through.
+
+    All it gives is the same in every replay. A workflow must take time, randomness and identifiers from here, and do
+    everything else (I/O, clocks, threads) in activities.
+    """
+
+    @property
+    @abstractmethod
+    def instance_id(self) -> str:
+        """The id of the workflow instance."""
+
+    @property
+    @abstractmethod
+    def current_utc_datetime(self) -> datetime:
+        """The logical time (naive, UTC); it only moves when the workflow is given new events."""
+
+    @property
+    @abstractmethod
+    def is_replaying(self) -> bool:
+        """Whether the code that is running now has run before."""
+
+    @abstractmethod
+    def set_custom_status(self, custom_status: Any) -> None:
+        """Sets the status that clients see beside the workflow's state.
+
+        Args:
+            custom_status: A str goes out as it is: encode it as JSON if its readers expect JSON.
+        """
+
+    @abstractmethod
+    def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
+        """A durable timer.
+
+        Args:
+            fire_at: When it fires (without a time zone: UTC), or how long after the logical time.
+        """
+
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: Activity | str,
+        *,
+        input: Any = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[Any]:
+        """Schedules an activity.
+
+        Args:
+            activity: The activity's function, or the name that it is registered by.
+            input: Its input, anything that can be encoded as JSON; None (default) for no input.
+            retry_policy: How it is tried again when it fails; None (default): not at all.
+            app_id: The Dapr app that runs it; None (default): this one.
+            propagation: How much of the workflow's history goes with it; None (default): none.
+
+        Raises:
+            ValueError: The activity has no name.
+        """
+
+    @abstractmethod
+    def call_child_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> Task[Any]:
+        """Starts a child workflow.
+
+        Args:
+            workflow: The workflow's function, or the name that it is registered by.
+            input: Its input, anything that can be encoded as JSON; None (default) for no input.
+            instance_id: Its instance id; None (default): `<this instance>:<the action's id as 4 hex digits>`.
+            retry_policy: How it is tried again when it fails; None (default): not at all.
+            app_id: The Dapr app that runs it; None (default): this one.
+            propagation: How much of the workflow's history goes with it; None (default): none.
+
+        Raises:
+            ValueError: The workflow has no name.
+        """
+
+    @abstractmethod
+    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+        """The wait for an event that a client raises.
+
+        Args:
+            name: The event's name; case does not matter.
+            timeout: How long, or until when (without a time zone: UTC), to wait; then the task fails with TimeoutError.
+                None (default) or a negative duration: no limit.
+        """
+
+    @abstractmethod
+    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
+        """Ends this run and starts the workflow again, under the same id, with a new input and no history.
+
+        Args:
+            new_input: The input of the new run.
+            save_events: Whether events that no one has waited for go over into the new run. Default: they do not.
+        """
+
+    @abstractmethod
+    def is_patched(self, patch_name: str) -> bool:
+        """Whether the code after a change, called a patch, is to be run.
+
+        False for an instance that had passed this place before the patch was there, True for all others.
+        """
+
+    @abstractmethod
+    def get_propagated_history(self) -> PropagatedHistory | None:
+        """The history that the caller of this workflow has sent along, or None."""
+
+
+# Called with a context and, when it takes one, the input. A generator that yields tasks, or a plain function.
+Workflow: TypeAlias = Callable[..., Any]

@@ -1,0 +1,251 @@
+"""The runtime: what an app registers its workflows and activities with, and what runs them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from dapr.ext.workflow._durabletask.history.cache import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
+from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
+from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
+from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
+from dapr.ext.workflow.logger import Logger, LoggerOptions
+from dapr.ext.workflow.naming import alternate_name, given_name, name_of, set_name
+from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
+
+__all__ = ['WorkflowRuntime', 'alternate_name']
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+_READY_SECONDS = 30.0
+
+
+class WorkflowRuntime:
+    """Runs the workflows and activities of an app.
+
+    Register them, by decorators or by the `register_` methods, and `start` it; more may be registered while it runs.
+    Or use it as a context manager, which starts and stops it.
+
+    Args:
+        host: The sidecar's host. None (default): see `util.getAddress`, for the port, too.
+        port: The sidecar's gRPC port.
+        logger_options: Where log records go, and which. Default: stderr, from INFO on.
+        interceptors: Sync gRPC client interceptors for every call. Default: none.
+        maximum_concurrent_activity_work_items: Activities at once. Default: 100 for each CPU.
+        maximum_concurrent_orchestration_work_items: Workflow turns at once. Default: 100 for each CPU.
+        maximum_thread_pool_workers: Threads for sync activities. Default: the number of CPUs plus 4.
+        worker_ready_timeout: How long `start` waits for the worker to be ready once it is connected, in seconds.
+            Default: 30.
+        max_grpc_message_length: The limit of gRPC messages in both directions, in bytes. Default: the engine's own.
+        disable_stateful_history: Whether to have the sidecar send whole histories always. Default: False.
+        history_cache_ttl: How long the history of an instance without turns is kept, in seconds. Default: 3,600.
+        history_cache_max_instances: How many instances' histories are kept. Default: 100,000.
+        history_cache_max_bytes: How much memory they take, in bytes. Default: no limit.
+
+    For the numbers, None, zero or less stand for the default.
+
+    Raises:
+        ValueError: A setting cannot be read; the message names it.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: str | int | None = None,
+        logger_options: LoggerOptions | None = None,
+        interceptors: Sequence[ClientInterceptor] | None = None,
+        maximum_concurrent_activity_work_items: int | None = None,
+        maximum_concurrent_orchestration_work_items: int | None = None,
+        maximum_thread_pool_workers: int | None = None,
+        worker_ready_timeout: float | None = None,
+        max_grpc_message_length: int | None = None,
+        disable_stateful_history: bool = False,
+        history_cache_ttl: float | None = None,
+        history_cache_max_instances: int | None = None,
+        history_cache_max_bytes: int | None = None,
+    ) -> None:
+        self._logger = Logger('WorkflowRuntime', logger_options)
+        self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
+        self._registered: set[int] = set()
+        self._started = threading.Event()
+        self.__worker = TaskHubGrpcWorker(
+            host_address=getAddress(host, port),
+            metadata=api_token_metadata(),
+            log_handler=None if logger_options is None else logger_options.log_handler,
+            log_formatter=None if logger_options is None else logger_options.log_formatter,
+            interceptors=interceptors,
+            concurrency_options=ConcurrencyOptions(
+                maximum_concurrent_activity_work_items,
+                maximum_concurrent_orchestration_work_items,
+                maximum_thread_pool_workers,
+            ),
+            channel_options=get_grpc_channel_options(max_grpc_message_length),
+            disable_stateful_history=disable_stateful_history,
+            history_cache_ttl=history_cache_ttl or DEFAULT_TTL_SECONDS,
+            history_cache_max_instances=history_cache_max_instances or DEFAULT_MAX_INSTANCES,
+            history_cache_max_bytes=history_cache_max_bytes or 0,
+        )
+
+    def __enter__(self) -> WorkflowRuntime:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+    def register_workflow(self, fn: Callable[..., Any], *, name: str | None = None) -> None:
+        """Registers a workflow.
+
+        Args:
+            fn: The workflow: a generator that yields tasks, or a plain function. It takes a `DaprWorkflowContext` and,
+                or not, an input.
+            name: The name that it goes by. None (default): its alternate name, else the function's own.
+
+        Raises:
+            ValueError: It or its name is registered already, it has another alternate name, or no name.
+        """
+        registered = self._new_name('Workflow', fn, name)
+        self._registry.add_named_orchestrator(registered, adapt_workflow(fn))
+        self._note(fn, registered)
+
+    def register_versioned_workflow(
+        self, fn: Callable[..., Any], *, name: str, version_name: str | None = None, is_latest: bool
+    ) -> None:
+        """Registers one version of a workflow. Instances stay with the version that they were started in.
+
+        Args:
+            fn: The workflow, as for `register_workflow`.
+            name: The name that all versions go by.
+            version_name: The version's name. None (default): the function's.
+            is_latest: Whether new instances run this version; the last one registered so is the latest.
+
+        Raises:
+            ValueError: It or the version is registered already, it has another alternate name, or no name.
+        """
+        if not name:
+            raise ValueError('A non-empty orchestrator name is required.')
+        version = version_name or getattr(fn, '__name__', None)
+        if not version:
+            raise ValueError(f'{fn!r} has no name that its version could go by: give version_name=...')
+        registered = self._new_name('Workflow', fn, name)
+        self._registry.add_named_orchestrator(registered, adapt_workflow(fn), version, is_latest)
+        self._note(fn, registered)
+
+    def register_activity(self, fn: Callable[..., Any], *, name: str | None = None) -> None:
+        """Registers an activity, sync or async.
+
+        Args:
+            fn: The activity. It takes a `WorkflowActivityContext` and, or not, an input.
+            name: The name that it goes by. None (default): its alternate name, else the function's own.
+
+        Raises:
+            ValueError: It or its name is registered already, it has another alternate name, or no name.
+        """
+        registered = self._new_name('Activity', fn, name)
+        self._registry.add_named_activity(registered, adapt_activity(fn))
+        self._note(fn, registered)
+
+    @overload
+    def workflow(self, __fn: F, *, name: str | None = None) -> F: ...
+    @overload
+    def workflow(self, __fn: None = None, *, name: str | None = None) -> Callable[[F], F]: ...
+    def workflow(self, __fn: Any = None, *, name: str | None = None) -> Any:
+        """Decorates a workflow to register it: `@runtime.workflow`, or `@runtime.workflow(name=...)`.
+
+        The function stays what it is. Arguments and errors as for `register_workflow`.
+        """
+        return _decorate(__fn, lambda fn: self.register_workflow(fn, name=name))
+
+    @overload
+    def versioned_workflow(self, __fn: F, *, name: str, version_name: str | None = None, is_latest: bool) -> F: ...
+    @overload
+    def versioned_workflow(
+        self, __fn: None = None, *, name: str, version_name: str | None = None, is_latest: bool
+    ) -> Callable[[F], F]: ...
+    def versioned_workflow(
+        self, __fn: Any = None, *, name: str, version_name: str | None = None, is_latest: bool
+    ) -> Any:
+        """Decorates a version of a workflow to register it, as `register_versioned_workflow` does."""
+        return _decorate(
+            __fn,
+            lambda fn: self.register_versioned_workflow(fn, name=name, version_name=version_name, is_latest=is_latest),
+        )
+
+    @overload
+    def activity(self, __fn: F, *, name: str | None = None) -> F: ...
+    @overload
+    def activity(self, __fn: None = None, *, name: str | None = None) -> Callable[[F], F]: ...
+    def activity(self, __fn: Any = None, *, name: str | None = None) -> Any:
+        """Decorates an activity to register it: `@runtime.activity`, or `@runtime.activity(name=...)`.
+
+        The function stays what it is. Arguments and errors as for `register_activity`.
+        """
+        # Through the method, which instrumentation replaces.
+        return _decorate(__fn, lambda fn: self.register_activity(fn, name=name))
+
+    def start(self) -> None:
+        """Connects to the sidecar and returns when work is coming.
+
+        While the sidecar can't be reached this waits and tries again; `shutdown`, from another thread, ends the wait.
+
+        Raises:
+            RuntimeError: It is running already, or was shut down before work was coming.
+        """
+        self.__worker.start()
+        self._started.set()
+        if not self.wait_for_worker_ready(self._worker_ready_timeout):
+            self._logger.warning('The connection to the sidecar was lost again; the worker goes on trying.')
+
+    def wait_for_worker_ready(self, timeout: float = 30.0) -> bool:
+        """Waits until work is coming.
+
+        Args:
+            timeout: How long at most, in seconds. Default: 30.
+
+        Returns:
+            False when the time is over. Another thread may start the runtime meanwhile.
+        """
+        deadline = time.monotonic() + max(0.0, timeout)
+        self._started.wait(max(0.0, timeout))
+        if self.__worker.wait_until_ready(max(0.0, deadline - time.monotonic())):
+            return True
+        self._logger.warning('The worker was not ready for work within %s seconds.', timeout)
+        return False
+
+    def shutdown(self) -> None:
+        """Stops taking work and waits for what is running, up to 30 seconds. It can be started again."""
+        self._started.clear()
+        self.__worker.stop()
+
+    @property
+    def _registry(self) -> Any:
+        # The worker's own methods refuse while it runs; the registry is made for readers on other threads.
+        return self.__worker._registry
+
+    def _new_name(self, kind: str, fn: Callable[..., Any], name: str | None) -> str:
+        if fn is None:
+            raise ValueError(f'A {kind.lower()} function argument is required.')
+        present = given_name(fn)
+        own = getattr(fn, '__name__', repr(fn))
+        if id(getattr(fn, '__func__', fn)) in self._registered:
+            raise ValueError(f'{kind} {own} already registered as {present}')
+        if name and present is not None and present != name:
+            raise ValueError(f'{kind} {own} already has an alternate name {present}')
+        return name or name_of(fn)
+
+    def _note(self, fn: Callable[..., Any], name: str) -> None:
+        set_name(fn, name)
+        self._registered.add(id(getattr(fn, '__func__', fn)))
+
+
+def _decorate(fn: F | None, register: Callable[[F], None]) -> F | Callable[[F], F]:
+    def decorate(fn: F) -> F:
+        register(fn)
+        return fn
+
+    return decorate if fn is None else decorate(fn)

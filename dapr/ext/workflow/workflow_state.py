@@ -1,0 +1,91 @@
+"""How a workflow stands, as a client is told."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Any
+
+from dapr.ext.workflow._durabletask import client_state
+from dapr.ext.workflow._durabletask.client_state import OrchestrationStatus
+
+__all__ = ['WorkflowState', 'WorkflowStatus']
+
+
+class WorkflowStatus(Enum):
+    """How a workflow stands."""
+
+    UNKNOWN = 0
+    """A status of the wire that has no name here."""
+    RUNNING = 1
+    COMPLETED = 2
+    FAILED = 3
+    TERMINATED = 4
+    PENDING = 5
+    """Scheduled, and not started yet."""
+    SUSPENDED = 6
+    STALLED = 7
+    """It needs a version that no worker has."""
+
+
+_STATUSES = {
+    OrchestrationStatus.RUNNING: WorkflowStatus.RUNNING,
+    OrchestrationStatus.COMPLETED: WorkflowStatus.COMPLETED,
+    OrchestrationStatus.FAILED: WorkflowStatus.FAILED,
+    OrchestrationStatus.TERMINATED: WorkflowStatus.TERMINATED,
+    OrchestrationStatus.PENDING: WorkflowStatus.PENDING,
+    OrchestrationStatus.SUSPENDED: WorkflowStatus.SUSPENDED,
+    OrchestrationStatus.STALLED: WorkflowStatus.STALLED,
+}
+
+
+class WorkflowState:
+    """The state of a workflow.
+
+    All that the engine's state has can be read here, too: `instance_id`, `name`, `created_at`, `last_updated_at`
+    (naive, UTC), `serialized_input`, `serialized_output`, `serialized_custom_status` (JSON, or None),
+    `failure_details` (or None), and `raise_if_failed()`.
+
+    Args:
+        state: The state as the engine's client gives it.
+    """
+
+    def __init__(self, state: client_state.WorkflowState) -> None:
+        self.__obj = state
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what this class lacks. Names with underscores are no state; copying and pickling ask for some.
+        if name.startswith('_'):
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+        return getattr(self.__obj, name)
+
+    def __str__(self) -> str:
+        return json.dumps(self.to_json(), indent=4, sort_keys=True, default=str)
+
+    @property
+    def runtime_status(self) -> WorkflowStatus:
+        """How the workflow stands."""
+        return _STATUSES.get(self.__obj.runtime_status, WorkflowStatus.UNKNOWN)
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as a dict. Its times are datetimes, its status is the status's name, and `failure_details` is only
+        there when the workflow failed."""
+        state = self.__obj
+        result: dict[str, Any] = {
+            'instance_id': state.instance_id,
+            'name': state.name,
+            'runtime_status': self.runtime_status.name,
+            'created_at': state.created_at,
+            'last_updated_at': state.last_updated_at,
+            'serialized_input': state.serialized_input,
+            'serialized_output': state.serialized_output,
+            'serialized_custom_status': state.serialized_custom_status,
+        }
+        failure = state.failure_details
+        if failure is not None:
+            result['failure_details'] = {
+                'message': failure.message,
+                'error_type': failure.error_type,
+                'stack_trace': failure.stack_trace,
+            }
+        return result

@@ -1,0 +1,164 @@
+"""Both clients: what goes out, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from dapr.ext.workflow import DaprWorkflowClient, WorkflowHistoryEventType, WorkflowStatus, aio, alternate_name
+from dapr.ext.workflow._durabletask.internal import helpers
+from dapr.ext.workflow._durabletask.internal import protos as pb
+from tests.support.scripted_sidecar import ScriptedSidecar, serve
+
+COMPLETED = pb.GetInstanceResponse(
+    exists=True,
+    workflowState=pb.WorkflowState(instanceId='i', name='n', workflowStatus=pb.ORCHESTRATION_STATUS_COMPLETED),
+)
+
+
+@pytest.fixture
+def sidecar() -> Iterator[ScriptedSidecar]:
+    scripted = ScriptedSidecar()
+    server = serve(scripted)
+    yield scripted
+    server.stop(None).wait(10)
+
+
+class Blocking:
+    """The asyncio client, each call of which is run to its end."""
+
+    def __init__(self, client: aio.DaprWorkflowClient, loop: asyncio.AbstractEventLoop) -> None:
+        self._client, self._loop = client, loop
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return lambda *args, **kwargs: self._loop.run_until_complete(method(*args, **kwargs))
+
+    def iter_workflow_instance_ids(self, **kwargs: Any) -> list[str]:
+        async def gather() -> list[str]:
+            return [found async for found in self._client.iter_workflow_instance_ids(**kwargs)]
+
+        return self._loop.run_until_complete(gather())
+
+
+@pytest.fixture(params=['sync', 'aio'])
+def client(request: pytest.FixtureRequest, sidecar: ScriptedSidecar) -> Iterator[Any]:
+    host, port = sidecar.address.split(':')
+    if request.param == 'sync':
+        with DaprWorkflowClient(host, port) as made:
+            yield made
+        return
+    loop = asyncio.new_event_loop()
+    twin = aio.DaprWorkflowClient(host, port)
+    yield Blocking(twin, loop)
+    loop.run_until_complete(twin.aclose())
+    loop.close()
+
+
+def test_a_workflow_is_scheduled_by_the_name_it_goes_by(sidecar: ScriptedSidecar, client: Any) -> None:
+    def flow(ctx: Any) -> None: ...
+
+    assert client.schedule_new_workflow(alternate_name('alt')(flow), input=0, instance_id='i') == 'from-sidecar'
+    request = sidecar.last.request
+    assert (request.name, request.instanceId, request.input.value) == ('alt', 'i', '0')
+    client.schedule_new_workflow('by-name')
+    assert sidecar.last.request.name == 'by-name'
+
+
+def test_a_reuse_policy_is_warned_of(client: Any) -> None:
+    with pytest.warns(DeprecationWarning, match='reuse_id_policy'):
+        client.schedule_new_workflow('w', reuse_id_policy=object())
+
+
+@pytest.mark.parametrize(
+    'answer', [pb.GetInstanceResponse(exists=False), (grpc.StatusCode.UNKNOWN, 'no such instance exists')]
+)
+def test_a_missing_instance_has_no_state(sidecar: ScriptedSidecar, client: Any, answer: Any) -> None:
+    sidecar.script('GetInstance', answer)
+
+    assert client.get_workflow_state('i') is None
+
+
+def test_other_errors_are_raised(sidecar: ScriptedSidecar, client: Any) -> None:
+    sidecar.script('GetInstance', (grpc.StatusCode.PERMISSION_DENIED, 'no'))
+
+    with pytest.raises(grpc.RpcError, match='no'):
+        client.get_workflow_state('i')
+
+
+@pytest.mark.parametrize('what', ['get_workflow_state', 'wait_for_workflow_start', 'wait_for_workflow_completion'])
+def test_states_come_back_as_this_apis(sidecar: ScriptedSidecar, client: Any, what: str) -> None:
+    for method in ('GetInstance', 'WaitForInstanceStart', 'WaitForInstanceCompletion'):
+        sidecar.script(method, COMPLETED)
+
+    state = getattr(client, what)('i', fetch_payloads=False, app_id='app')
+
+    assert (state.instance_id, state.name, state.runtime_status) == ('i', 'n', WorkflowStatus.COMPLETED)
+    assert not sidecar.last.request.getInputsAndOutputs
+    assert sidecar.last.request.router.targetAppID == 'app'
+
+
+@pytest.mark.parametrize('what', ['wait_for_workflow_start', 'wait_for_workflow_completion'])
+def test_a_wait_that_is_over_is_a_timeout(sidecar: ScriptedSidecar, client: Any, what: str) -> None:
+    for method in ('WaitForInstanceStart', 'WaitForInstanceCompletion'):
+        sidecar.script(method, (grpc.StatusCode.UNKNOWN, 'no such instance exists'))
+
+    with pytest.raises(TimeoutError):
+        getattr(client, what)('i', timeout_in_seconds=0.05)
+
+
+def test_steering_calls(sidecar: ScriptedSidecar, client: Any) -> None:
+    client.raise_workflow_event('i', 'go', data=False)
+    assert (sidecar.last.request.name, sidecar.last.request.input.value) == ('go', 'false')
+    client.terminate_workflow('i', output=0, recursive=False)
+    assert (sidecar.last.request.output.value, sidecar.last.request.recursive) == ('0', False)
+    client.pause_workflow('i')
+    assert sidecar.last.method == 'SuspendInstance'
+    client.resume_workflow('i', app_id='app')
+    assert (sidecar.last.method, sidecar.last.request.router.targetAppID) == ('ResumeInstance', 'app')
+    assert client.purge_workflow('i', False) is None
+    assert (sidecar.last.request.instanceId, sidecar.last.request.recursive) == ('i', False)
+
+
+def test_ids_come_page_by_page_to_the_last_one(sidecar: ScriptedSidecar, client: Any) -> None:
+    pages = {
+        '': pb.ListInstanceIDsResponse(instanceIds=['a', 'b'], continuationToken='t'),
+        't': pb.ListInstanceIDsResponse(instanceIds=['c']),
+    }
+    sidecar.script('ListInstanceIDs', lambda request, context: pages[request.continuationToken])
+
+    assert list(client.iter_workflow_instance_ids()) == ['a', 'b', 'c']
+    assert [call.request.pageSize for call in sidecar.received] == [1024, 1024]
+    page = client.list_workflow_instance_ids(page_size=2)
+    assert (page.instance_ids, page.continuation_token) == (['a', 'b'], 't')
+    with pytest.raises(ValueError, match='page_size'):
+        client.list_workflow_instance_ids(page_size=0)
+
+
+def test_a_token_that_comes_again_ends_the_pages(sidecar: ScriptedSidecar, client: Any) -> None:
+    sidecar.script('ListInstanceIDs', pb.ListInstanceIDsResponse(instanceIds=['a'], continuationToken='t'))
+
+    assert list(client.iter_workflow_instance_ids(page_size=None)) == ['a', 'a']
+
+
+def test_the_history_is_read(sidecar: ScriptedSidecar, client: Any) -> None:
+    event = helpers.new_task_scheduled_event(1, 'act')
+    sidecar.script('GetInstanceHistory', pb.GetInstanceHistoryResponse(events=[event]))
+
+    (read,) = client.get_workflow_history('i')
+
+    assert (read.event_id, read.event_type, read.name) == (1, WorkflowHistoryEventType.TASK_SCHEDULED, 'act')
+
+
+def test_a_rerun_keeps_the_input_unless_one_is_given(sidecar: ScriptedSidecar, client: Any) -> None:
+    assert client.rerun_workflow_from_event('i', 1, new_child_workflow_instance_id='c') == 'rerun-id'
+    request = sidecar.last.request
+    assert (request.overwriteInput, request.newChildWorkflowInstanceID) == (False, 'c')
+    client.rerun_workflow_from_event('i', 1, input=None)
+    assert (sidecar.last.request.overwriteInput, sidecar.last.request.HasField('input')) == (True, False)
+    client.rerun_workflow_from_event('i', 1, input=0)
+    assert sidecar.last.request.input.value == '0'
