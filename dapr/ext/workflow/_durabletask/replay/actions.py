@@ -7,16 +7,13 @@ turn is over and the action is still there.
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagationScope
 from dapr.ext.workflow._durabletask.task import CompletableTask, RetryableTask
-
-# Seconds and nanoseconds since the epoch: most timestamps of a history are never asked for as a datetime.
-Timestamp: TypeAlias = 'tuple[int, int]'
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -52,8 +49,8 @@ class Action:
 class ScheduleTask(Action):
     """`call_activity`.
 
-    What all attempts of an activity have in common is a UUID of the call's logical time and a counter; it is worked
-    out when the action is sent, unless a retry has brought it along.
+    What all attempts of an activity have in common is a UUID of the call's logical time and a counter. It is worked out
+    when the action is sent, unless a retry has brought it along; till then the time is in the event that set the clock.
     """
 
     method = 'call_activity'
@@ -63,24 +60,31 @@ class ScheduleTask(Action):
     execution_id: str = ''
 
     def __init__(
-        self, task: CompletableTask[Any], name: str, encoded_input: str | None, called_at: Timestamp, guid_counter: int
+        self,
+        task: CompletableTask[Any],
+        name: str,
+        encoded_input: str | None,
+        clock: pb.HistoryEvent,
+        guid_counter: int,
     ) -> None:
         self.task = task
         self.name = name
         self.encoded_input = encoded_input
-        self.called_at = called_at
+        self.clock: pb.HistoryEvent | None = clock
         self.guid_counter = guid_counter
 
     def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
-        execution_id = self.execution_id or str(
-            deterministic_uuid_v5(instance_id, logical_time(self.called_at), self.guid_counter)
-        )
+        if self.clock is not None:
+            if not self.execution_id:
+                called_at = logical_time(self.clock)
+                self.execution_id = str(deterministic_uuid_v5(instance_id, called_at, self.guid_counter))
+            self.clock = None  # an event that is kept keeps the whole request it came in
         return helpers.new_schedule_task_action(
             action_id,
             self.name,
             self.encoded_input,
             _router(source_app_id, self.app_id),
-            execution_id,
+            self.execution_id,
             self.propagation,
         )
 
@@ -152,10 +156,10 @@ class CreateTimer(Action):
         return helpers.new_create_timer_action(action_id, fire_at, self.origin)
 
 
-def logical_time(timestamp: Timestamp) -> datetime:
-    """The moment of a timestamp as logical time: naive, UTC, in whole microseconds."""
-    seconds, nanoseconds = timestamp
-    return _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
+def logical_time(clock: pb.HistoryEvent) -> datetime:
+    """The moment that an event is stamped with, as logical time: naive, UTC, in whole microseconds."""
+    timestamp = clock.timestamp
+    return _EPOCH + timedelta(0, timestamp.seconds, timestamp.nanos // 1000)
 
 
 def default_child_id(instance_id: str, action_id: int) -> str:

@@ -23,7 +23,6 @@ from dapr.ext.workflow._durabletask.replay.actions import (
     CreateChildWorkflow,
     CreateTimer,
     ScheduleTask,
-    Timestamp,
     default_child_id,
     logical_time,
     naive_utc,
@@ -70,8 +69,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     def __init__(self, instance_id: str) -> None:
         self._instance_id = instance_id
         self._is_replaying = True
-        self._timestamp: Timestamp = (0, 0)
-        self._now: datetime | None = None  # the same as a datetime, once it was asked for
+        # The event that set the logical time, and that time, once it was asked for: most times of a history never are.
+        self._clock = pb.HistoryEvent()
+        self._now: datetime | None = None
         self._app_id: str | None = None
         self._propagated_history: PropagatedHistory | None = None
 
@@ -107,13 +107,13 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     def current_utc_datetime(self) -> datetime:
         now = self._now
         if now is None:
-            now = self._now = logical_time(self._timestamp)
+            now = self._now = logical_time(self._clock)
         return now
 
     @current_utc_datetime.setter
     def current_utc_datetime(self, value: datetime) -> None:
-        elapsed = naive_utc(value) - logical_time((0, 0))
-        self._timestamp = (elapsed.days * 86_400 + elapsed.seconds, elapsed.microseconds * 1000)
+        self._clock = pb.HistoryEvent()
+        self._clock.timestamp.FromDatetime(value)
         self._now = value
 
     @property
@@ -173,7 +173,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         guid_counter = self._guid_counter
         self._guid_counter = guid_counter + 1
         task: CompletableTask[Any] = CompletableTask()
-        action = ScheduleTask(task, name, encoded_input, self._timestamp, guid_counter)
+        action = ScheduleTask(task, name, encoded_input, self._clock, guid_counter)
         if app_id is not None:
             action.app_id = app_id
         if propagation is not None:
@@ -263,7 +263,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 )
             )
         else:
-            action = ScheduleTask(task, task._task_name, task._encoded_input, self._timestamp, 0)
+            action = ScheduleTask(task, task._task_name, task._encoded_input, self._clock, 0)
             action.execution_id = task._task_execution_id
             action.app_id = task._app_id
             action.propagation = task._propagation
@@ -321,6 +321,12 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 shifted.renumber(self._instance_id, shifted_id)
         self._sequence_number -= 1
         return True
+
+    def let_go_of_clock(self) -> None:
+        """Keeps the logical time without the event that set it, which keeps the whole request that it came in."""
+        clock = pb.HistoryEvent()
+        clock.timestamp.CopyFrom(self._clock.timestamp)
+        self._clock = clock
 
     def take_actions(self) -> list[pb.WorkflowAction]:
         """The messages of what the code has asked for and history has not confirmed, in program order.

@@ -31,9 +31,8 @@ Handler = Callable[['WorkflowInstance', pb.HistoryEvent], None]
 
 
 def _workflow_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
-    timestamp = event.timestamp
     context = run.context
-    context._timestamp = (timestamp.seconds, timestamp.nanos)
+    context._clock = event
     context._now = None
     started = event.workflowStarted
     if started.HasField('version'):

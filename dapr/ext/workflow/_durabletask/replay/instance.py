@@ -121,6 +121,7 @@ class WorkflowInstance:
             except ValueError as error:
                 self._end_failed(error)
                 actions = context.take_actions()
+        context.let_go_of_clock()
         return ExecutionResults(
             actions, context._encoded_custom_status, context._version_name, list(context._patches_met)
         )
