@@ -1,4 +1,4 @@
-"""What the clients for blocking code and for asyncio have in common."""
+"""What the clients, for blocking code and for asyncio, have in common with each other and with the runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def engine_arguments(
     logger_options: LoggerOptions | None,
     max_grpc_message_length: int | None,
 ) -> dict[str, Any]:
-    """What the engine's clients are made with.
+    """What the engine's clients, and its worker, are made with.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.

@@ -21,8 +21,8 @@ class RetryPolicy:
         max_number_of_attempts: Attempts in all, the first one included; at least 1.
         backoff_coefficient: What each wait is multiplied by to give the next; at least 1. Default: 1.0.
         max_retry_interval: The longest wait, not negative. None (default): no limit.
-        retry_timeout: How long after the first attempt a retry may still begin, not negative. None (default): no
-            limit.
+        retry_timeout: No retry is begun whose wait would bring all waits together to this much or more; not negative.
+            None (default): no limit.
         non_retryable_error_types: Exception types, or their names, that end the retries at once. Default: none.
 
     Raises:
@@ -75,7 +75,7 @@ class RetryPolicy:
 
     @property
     def retry_timeout(self) -> timedelta | None:
-        """How long after the first attempt a retry may still begin, or None."""
+        """What all waits together stay below, or None."""
         return self._obj.retry_timeout
 
     @property

@@ -12,9 +12,9 @@ from dapr.ext.workflow._durabletask.history.cache import DEFAULT_MAX_INSTANCES, 
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
+from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import alternate_name, given_name, name_of, set_name
-from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
 
 __all__ = ['WorkflowRuntime', 'alternate_name']
 
@@ -72,17 +72,13 @@ class WorkflowRuntime:
         self._registered: set[int] = set()
         self._started = threading.Event()
         self.__worker = TaskHubGrpcWorker(
-            host_address=getAddress(host, port),
-            metadata=api_token_metadata(),
-            log_handler=None if logger_options is None else logger_options.log_handler,
-            log_formatter=None if logger_options is None else logger_options.log_formatter,
+            **engine_arguments(host, port, logger_options, max_grpc_message_length),
             interceptors=interceptors,
             concurrency_options=ConcurrencyOptions(
                 maximum_concurrent_activity_work_items,
                 maximum_concurrent_orchestration_work_items,
                 maximum_thread_pool_workers,
             ),
-            channel_options=get_grpc_channel_options(max_grpc_message_length),
             disable_stateful_history=disable_stateful_history,
             history_cache_ttl=history_cache_ttl or DEFAULT_TTL_SECONDS,
             history_cache_max_instances=history_cache_max_instances or DEFAULT_MAX_INSTANCES,

@@ -162,7 +162,7 @@ def test_a_restarted_worker_remembers_nothing_and_counts_on(sidecar: FakeSidecar
     assert worker.history_cache_stats.fetches == 1
 
 
-def test_a_terminate_of_another_instance_changes_nothing(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
+def test_the_end_of_one_instance_leaves_the_history_of_another(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
     worker = serve(new_worker)
     sidecar.push(turn(1, instance_id='one'), turn(1, instance_id='two'))
     sidecar.wait_for_answers(2)

@@ -83,6 +83,23 @@ def test_a_turn_is_answered_with_its_actions_status_and_token() -> None:
     assert not response.HasField('numEventsProcessed')
 
 
+@pytest.mark.parametrize(
+    ('action', 'is_kept'),
+    [
+        (pb.WorkflowAction(terminateWorkflow=pb.TerminateWorkflowAction(instanceId='another')), True),
+        (pb.WorkflowAction(completeWorkflow=pb.CompleteWorkflowAction()), False),
+    ],
+    ids=['another is terminated', 'this one completes'],
+)
+def test_a_history_is_kept_until_its_own_run_completes(action: pb.WorkflowAction, is_kept: bool) -> None:
+    cache = _WorkflowHistoryCache()
+    resolver = HistoryResolver(cache, lambda instance_id: [])
+    executor = Fixed(ExecutionResults([action], None))
+    item = _item(pastEvents=[*STARTED, task_scheduled(1, 'compose')], newEvents=[workflow_started()])
+    Turns(executor, Answers(), LOGGER, resolver).serve(Dispatch(item, DispatchFence().enter('abc')))
+    assert (cache.get('abc') is not None) is is_kept
+
+
 def test_a_turn_goes_on_from_its_committed_history() -> None:
     item = _item(
         pastEvents=[*STARTED, task_scheduled(1, 'compose')],
