@@ -42,8 +42,9 @@ def padded_rounds(ctx: OrchestrationContext, rounds: int) -> Workflow:
 
 
 def tapped(new_worker: NewWorker, *extra_activities: Callable[..., Any], **options: Any) -> tuple[WireTap, Any]:
-    """A started worker with a tap on its wire."""
+    """A started worker with a tap on its wire, and without sticky execution, with which no histories are kept."""
     tap = WireTap()
+    options.setdefault('disable_sticky_execution', True)
     activities = [step, pad, *extra_activities]
     return tap, serve(new_worker, [chain, padded_rounds, held_chain], activities, interceptors=[tap], **options)
 

@@ -41,9 +41,12 @@ class WorkflowRuntime:
             Default: 30.
         max_grpc_message_length: The limit of gRPC messages in both directions, in bytes. Default: the engine's own.
         disable_stateful_history: Whether to have the sidecar send whole histories always. Default: False.
-        history_cache_ttl: How long the history of an instance without turns is kept, in seconds. Default: 3,600.
-        history_cache_max_instances: How many instances' histories are kept. Default: 100,000.
+        history_cache_ttl: How long an instance without turns is kept, in seconds: its running workflow, or, without
+            sticky execution, its history. Default: 3,600.
+        history_cache_max_instances: How many instances are kept. Default: 100,000.
         history_cache_max_bytes: How much memory they take, in bytes. Default: no limit.
+        disable_sticky_execution: Whether to replay a workflow's history with each of its turns. By default (False) the
+            running workflow is kept between its turns, and is given what is new.
 
     For the numbers, None, zero or less stand for the default.
 
@@ -66,6 +69,7 @@ class WorkflowRuntime:
         history_cache_ttl: float | None = None,
         history_cache_max_instances: int | None = None,
         history_cache_max_bytes: int | None = None,
+        disable_sticky_execution: bool = False,
     ) -> None:
         self._logger = Logger('WorkflowRuntime', logger_options)
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
@@ -83,6 +87,7 @@ class WorkflowRuntime:
             history_cache_ttl=history_cache_ttl or DEFAULT_TTL_SECONDS,
             history_cache_max_instances=history_cache_max_instances or DEFAULT_MAX_INSTANCES,
             history_cache_max_bytes=history_cache_max_bytes or 0,
+            disable_sticky_execution=disable_sticky_execution,
         )
 
     def __enter__(self) -> WorkflowRuntime:

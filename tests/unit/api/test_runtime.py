@@ -193,6 +193,7 @@ def test_settings_reach_the_worker() -> None:
         maximum_thread_pool_workers=3,
         max_grpc_message_length=99,
         disable_stateful_history=True,
+        disable_sticky_execution=True,
     )
     worker: Any = vars(runtime)['_WorkflowRuntime__worker']
 
@@ -201,6 +202,7 @@ def test_settings_reach_the_worker() -> None:
     assert worker.concurrency_options.maximum_thread_pool_workers == 3
     assert dict(worker._channel_options)['grpc.max_receive_message_length'] == 99
     assert worker._disable_stateful_history
+    assert worker._disable_sticky_execution
 
 
 class RecordingContext:

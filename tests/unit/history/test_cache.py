@@ -235,15 +235,15 @@ def test_stats_are_frozen() -> None:
 def test_non_positive_settings_stand_for_the_defaults() -> None:
     cache = _WorkflowHistoryCache(ttl=0, max_instances=-1, max_bytes=-5)
     clockless = _WorkflowHistoryCache()
-    assert (cache._ttl, cache._max_instances, cache._max_bytes) == (3600.0, 100_000, 0)
-    assert (clockless._ttl, clockless._max_instances, clockless._max_bytes) == (3600.0, 100_000, 0)
+    assert (cache._kept.ttl, cache._kept.max_instances, cache._kept.max_bytes) == (3600.0, 100_000, 0)
+    assert (clockless._kept.ttl, clockless._kept.max_instances, clockless._kept.max_bytes) == (3600.0, 100_000, 0)
 
 
 def test_what_is_remembered_of_gone_instances_is_bounded() -> None:
     cache = _WorkflowHistoryCache(max_instances=1)
     for number in range(6000):
         cache.put(str(number), events(1))
-    assert len(cache._departed) <= 4096
+    assert len(cache._kept._departed) <= 4096
 
 
 @pytest.mark.parametrize(('turns', 'entries'), [(1, 3000), (10, 1500), (100, 400)])

@@ -350,9 +350,9 @@ class SidecarAndWorkers(RuleBasedStateMachine):
     @rule(worker=st.integers(0, 1), other=st.integers(0, 10_000))
     def an_entry_is_evicted(self, worker: int, other: int) -> None:
         cache = self.workers[worker].cache
-        cache._max_instances = 1
+        cache._kept.max_instances = 1
         cache.put(f'other {other}', [workflow_started()])
-        cache._max_instances = 100
+        cache._kept.max_instances = 100
         self.workers[worker].lose()
 
     def teardown(self) -> None:

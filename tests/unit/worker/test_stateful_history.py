@@ -1,4 +1,5 @@
-"""The worker's memory of histories, against a sidecar that does what the test tells it."""
+"""The worker's memory of histories, against a sidecar that does what the test tells it. Sticky execution is off: with it
+no history is kept."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def turn(step: int, *, after: int = 0, instance_id: str = 'i', token: str = '') 
 
 
 def serve(new_worker: NewWorker, **options: float) -> TaskHubGrpcWorker:
-    worker = new_worker(**options)
+    worker = new_worker(disable_sticky_execution=True, **options)
     worker.add_orchestrator(chain)
     worker.start()
     return worker

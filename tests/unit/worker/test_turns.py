@@ -14,9 +14,9 @@ from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor
-from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
+from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
-from dapr.ext.workflow._durabletask.turns import Dispatch, TurnExecutor, Turns
+from dapr.ext.workflow._durabletask.turns import Dispatch, Turns
 from tests.support.engine import execution_started, task_completed, task_scheduled, workflow_started
 
 LOGGER = logging.getLogger('tests.worker.turns')
@@ -32,27 +32,31 @@ class Answers:
         return True
 
 
-class Fixed:
+class Fixed(_OrchestrationExecutor):
     """An executor that gives what it was given, and notes what it was asked."""
 
     def __init__(self, results: ExecutionResults | Exception) -> None:
+        super().__init__(_Registry(), LOGGER)
         self.results = results
         self.asked: list[tuple[Any, ...]] = []
 
-    def execute(
+    def replayed(
         self,
         instance_id: str,
         old_events: Sequence[pb.HistoryEvent],
-        new_events: Sequence[pb.HistoryEvent],
         propagated_history: PropagatedHistory | None = None,
-    ) -> ExecutionResults:
-        self.asked.append((instance_id, list(old_events), list(new_events), propagated_history))
+    ) -> WorkflowInstance:
+        self.asked.append((instance_id, list(old_events), propagated_history))
+        return super().replayed(instance_id, [])
+
+    def run(self, instance: WorkflowInstance, new_events: Sequence[pb.HistoryEvent]) -> ExecutionResults:
+        self.asked.append((list(new_events),))
         if isinstance(self.results, Exception):
             raise self.results
         return self.results
 
 
-def _engine() -> TurnExecutor:
+def _engine() -> _OrchestrationExecutor:
     def greet(ctx: Any, name: str) -> Any:
         ctx.set_custom_status('greeting')
         greeting = yield ctx.call_activity('compose', input=name)
@@ -67,7 +71,7 @@ def _item(**request: Any) -> pb.WorkItem:
     return pb.WorkItem(completionToken='token', workflowRequest=pb.WorkflowRequest(instanceId='abc', **request))
 
 
-def _serve(item: pb.WorkItem, executor: TurnExecutor | None = None) -> list[pb.WorkflowResponse]:
+def _serve(item: pb.WorkItem, executor: _OrchestrationExecutor | None = None) -> list[pb.WorkflowResponse]:
     answers = Answers()
     Turns(executor or _engine(), answers, LOGGER).serve(Dispatch(item, DispatchFence().enter('')))
     return answers.responses
@@ -138,11 +142,11 @@ def test_the_executor_is_given_the_request() -> None:
     executor = Fixed(ExecutionResults([], None))
     propagated = pb.PropagatedHistory(scope=pb.HISTORY_PROPAGATION_SCOPE_OWN_HISTORY)
     _serve(_item(pastEvents=STARTED[:1], newEvents=STARTED[1:], propagatedHistory=propagated), executor)
-    ((instance_id, old_events, new_events, history),) = executor.asked
+    (instance_id, old_events, history), (new_events,) = executor.asked
     assert (instance_id, old_events, new_events) == ('abc', STARTED[:1], STARTED[1:])
     assert isinstance(history, PropagatedHistory)
     _serve(_item(), executor)
-    assert executor.asked[1] == ('abc', [], [], None)
+    assert executor.asked[2:] == [('abc', [], None), ([],)]
 
 
 @pytest.mark.parametrize(
@@ -220,5 +224,5 @@ def test_a_history_that_cannot_be_kept_is_no_reason_not_to_answer(
     turns.serve(Dispatch(_item(pastEvents=STARTED, newEvents=[workflow_started()]), fence.enter('abc')))
     (response,) = answers.responses
     assert response.actions[0].scheduleTask.name == 'compose'
-    assert 'abc: the history cannot be kept' in caplog.text
+    assert 'abc: nothing is kept for the next turn' in caplog.text
     assert len(fence) == 0

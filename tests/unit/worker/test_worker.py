@@ -106,7 +106,7 @@ def test_stop_ends_every_step_of_starting_under_opentelemetry(sidecar: FakeSidec
 # The surface
 
 
-def test_the_constructor_is_the_contracts(new_worker: NewWorker) -> None:
+def test_the_constructor_is_the_contracts_and_has_sticky_execution(new_worker: NewWorker) -> None:
     parameters = inspect.signature(TaskHubGrpcWorker).parameters.values()
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
     assert {parameter.name: parameter.default for parameter in parameters} == {
@@ -124,6 +124,7 @@ def test_the_constructor_is_the_contracts(new_worker: NewWorker) -> None:
         'history_cache_ttl': 3600.0,
         'history_cache_max_instances': 100_000,
         'history_cache_max_bytes': 0,
+        'disable_sticky_execution': False,
     }
     options = ConcurrencyOptions(7)
     assert new_worker(concurrency_options=options).concurrency_options is options

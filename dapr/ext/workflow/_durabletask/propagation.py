@@ -279,5 +279,14 @@ class PropagatedHistory:
         ]
 
 
+def propagated_history_of(request: pb.WorkflowRequest) -> PropagatedHistory | None:
+    """The history that a work item brings along, or None.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    return PropagatedHistory.from_proto(request.propagatedHistory) if request.HasField('propagatedHistory') else None
+
+
 def _value(wrapper: wrappers_pb2.StringValue) -> str | None:
     return wrapper.value or None

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from dapr.ext.workflow._durabletask.failures import NonDeterminismError
 from dapr.ext.workflow._durabletask.history.fence import Ticket
 from dapr.ext.workflow._durabletask.history.resolver import (
     HistoryResolver,
     ResolvedHistory,
     _HistoryResolutionError,
+    execution_id_of,
 )
+from dapr.ext.workflow._durabletask.history.sticky import Parked, StickyInstances, execution_id_in
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
-from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
-
-
-class TurnExecutor(Protocol):
-    """Runs one turn; `_OrchestrationExecutor` is one."""
-
-    def execute(
-        self,
-        instance_id: str,
-        old_events: Sequence[pb.HistoryEvent],
-        new_events: Sequence[pb.HistoryEvent],
-        propagated_history: PropagatedHistory | None = None,
-    ) -> ExecutionResults: ...
+from dapr.ext.workflow._durabletask.propagation import propagated_history_of
+from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
+from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
+from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification
 
 
 class TurnAnswers(Protocol):
@@ -46,31 +39,38 @@ class Dispatch(NamedTuple):
 class Turns:
     """Serves workflow work items, on whichever threads it is called on.
 
-    A turn: its history is resolved, it is run, what it showed of the history is remembered, it is answered. In this
-    order: the next work item of the instance may come in before the call that answers this one returns.
+    A turn: the running workflow is taken from where it is kept, or its history is resolved and replayed; the new events
+    are run; the workflow, or its history, is kept for the next turn; the turn is answered. In this order: the next work
+    item of the instance may come in before the call that answers this one returns.
 
     Args:
-        executor: Runs a turn.
-        answers: Sends its answer.
+        executor: Replays and runs.
+        answers: Sends the answer of a turn.
         logger: Where internal errors are told, and a summary of each turn at debug level.
-        resolver: Finds out what a turn replays, and remembers it. None (default): nothing is kept between turns, and
-            every item must hold its whole history.
+        resolver: Finds out what a turn replays, and remembers it. None (default): every item must hold its whole
+            history.
+        sticky: Keeps workflows running between turns. None (default): each turn is replayed.
+        verification: Checks turns that were not replayed. None (default): none is checked.
         give_up_stream: Called with a reason and the number of a stream when a history could not be had: the turn is not
             answered, since its instance is healthy, and the sidecar is to dispatch it again.
     """
 
     def __init__(
         self,
-        executor: TurnExecutor,
+        executor: _OrchestrationExecutor,
         answers: TurnAnswers,
         logger: logging.Logger,
         resolver: HistoryResolver | None = None,
+        sticky: StickyInstances | None = None,
+        verification: ReplayVerification | None = None,
         give_up_stream: Callable[[str, int], None] | None = None,
     ) -> None:
         self._executor = executor
         self._answers = answers
         self._logger = logger
         self._resolver = resolver
+        self._sticky = sticky
+        self._verification = verification
         self._give_up_stream = give_up_stream
 
     def serve(self, dispatch: Dispatch) -> None:
@@ -78,18 +78,22 @@ class Turns:
         item, ticket = dispatch
         request = item.workflowRequest
         try:
-            history = self._resolved(request, ticket)
-            if history is None:
+            kept = None if self._sticky is None else self._sticky.resume(request, ticket)
+            history = self._resolved(request, ticket) if kept is None else None
+            if kept is None and history is None:
                 return
             try:
-                response = self._run(request, history.events)
-                self._remember(request, history, response)
+                instance, response = self._run(request, ticket, kept, history)
+                parked = self._keep(request, ticket, kept, history, instance, response)
             finally:
-                history.forget()
+                if history is not None:
+                    history.forget()
             response.completionToken = item.completionToken
             if self._logger.isEnabledFor(logging.DEBUG):
                 self._logger.debug('%s', _summary(request, response))
-            self._answers.complete_turn(response)
+            is_delivered = self._answers.complete_turn(response)
+            if self._sticky is not None and parked is not None and not is_delivered:
+                self._sticky.forget(request.instanceId, parked)
         finally:
             ticket.leave()
 
@@ -112,42 +116,95 @@ class Turns:
                 self._give_up_stream(str(error), ticket.stream)
             return None
 
-    def _remember(self, request: pb.WorkflowRequest, history: ResolvedHistory, response: pb.WorkflowResponse) -> None:
+    def _run(
+        self, request: pb.WorkflowRequest, ticket: Ticket, kept: Parked | None, history: ResolvedHistory | None
+    ) -> tuple[WorkflowInstance | None, pb.WorkflowResponse]:
+        """Runs the new events of a turn in a kept workflow, or in one that replays the history; gives it and the
+        answer. After an internal error there is no workflow that could be kept."""
+        instance = None if kept is None else kept.instance
+        failure: Exception
         try:
-            history.remember(ended=any(action.HasField('completeWorkflow') for action in response.actions))
-        except Exception:  # most likely memory that is short: what is not kept is fetched, and the turn has run
-            self._logger.exception('%s: the history cannot be kept; the next turn will fetch it.', request.instanceId)
-
-    def _run(self, request: pb.WorkflowRequest, history: Sequence[pb.HistoryEvent]) -> pb.WorkflowResponse:
-        response = pb.WorkflowResponse(instanceId=request.instanceId)
-        try:
-            propagated = (
-                PropagatedHistory.from_proto(request.propagatedHistory)
-                if request.HasField('propagatedHistory')
-                else None
-            )
-            results = self._executor.execute(request.instanceId, history, request.newEvents, propagated)
-            response.actions.extend(results.actions)
-            if results.encoded_custom_status is not None:
-                response.customStatus.value = results.encoded_custom_status
-            if results.version_name:
-                response.version.name = results.version_name
-            if results.patches:
-                response.version.patches.extend(results.patches)
+            if instance is None:
+                assert history is not None
+                instance = self._executor.replayed(request.instanceId, history.events, propagated_history_of(request))
+            results = self._executor.run(instance, request.newEvents)
+            if kept is not None and self._verification is not None and self._verification.is_due():
+                self._verify(self._verification, request, ticket, results)
+            return instance, _response(request, results)
+        except NonDeterminismError as error:
+            self._logger.error('%s', error)
+            failure = error
         except Exception as error:
             self._logger.exception(
                 '%s: an internal error ended the turn, and with it the workflow. Please report it.', request.instanceId
             )
-            response = pb.WorkflowResponse(instanceId=request.instanceId, actions=[_failure(request, error)])
-        return response
+            failure = error
+        if instance is not None:
+            close(instance, self._logger)
+        return None, _failure(request, failure)
+
+    def _verify(
+        self, verification: ReplayVerification, request: pb.WorkflowRequest, ticket: Ticket, results: ExecutionResults
+    ) -> None:
+        history = self._resolved(request, ticket)
+        if history is None:
+            self._logger.warning('%s: the history for the check of its replay cannot be had.', request.instanceId)
+            return
+        try:
+            replayed = self._executor.execute(
+                request.instanceId, history.events, request.newEvents, propagated_history_of(request)
+            )
+        finally:
+            history.forget()
+        verification.compare(request.instanceId, results, replayed)
+
+    def _keep(
+        self,
+        request: pb.WorkflowRequest,
+        ticket: Ticket,
+        kept: Parked | None,
+        history: ResolvedHistory | None,
+        instance: WorkflowInstance | None,
+        response: pb.WorkflowResponse,
+    ) -> Parked | None:
+        """Keeps the workflow for its next turn, or its history; gives the workflow if that is kept."""
+        is_ended = any(action.HasField('completeWorkflow') for action in response.actions)
+        try:
+            if self._sticky is None:
+                assert history is not None
+                history.remember(ended=is_ended)
+            elif not (instance is None or instance.is_ended):
+                parked = kept
+                if parked is None:
+                    assert history is not None
+                    parked = Parked(instance, execution_id_in(request) or execution_id_of(history.events))
+                if self._sticky.park(parked, request, ticket):
+                    return parked
+        except Exception:  # most likely memory that is short: what is not kept is replayed, and the turn has run
+            self._logger.exception('%s: nothing is kept for the next turn, which will replay.', request.instanceId)
+        if instance is not None:
+            close(instance, self._logger)
+        return None
 
 
-def _failure(request: pb.WorkflowRequest, error: Exception) -> pb.WorkflowAction:
+def _response(request: pb.WorkflowRequest, results: ExecutionResults) -> pb.WorkflowResponse:
+    response = pb.WorkflowResponse(instanceId=request.instanceId, actions=results.actions)
+    if results.encoded_custom_status is not None:
+        response.customStatus.value = results.encoded_custom_status
+    if results.version_name:
+        response.version.name = results.version_name
+    if results.patches:
+        response.version.patches.extend(results.patches)
+    return response
+
+
+def _failure(request: pb.WorkflowRequest, error: Exception) -> pb.WorkflowResponse:
     # The engine's own count is lost with its error; past every id in the history is a place that no action has.
     last_id = max((event.eventId for events in (request.pastEvents, request.newEvents) for event in events), default=0)
-    return helpers.new_complete_workflow_action(
+    action = helpers.new_complete_workflow_action(
         max(last_id, 0) + 1, pb.ORCHESTRATION_STATUS_FAILED, failure_details=helpers.new_failure_details(error)
     )
+    return pb.WorkflowResponse(instanceId=request.instanceId, actions=[action])
 
 
 def _summary(request: pb.WorkflowRequest, response: pb.WorkflowResponse) -> str:

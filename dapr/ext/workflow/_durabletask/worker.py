@@ -14,15 +14,13 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr.ext.workflow._durabletask.activity import Activities, _ActivityExecutor
 from dapr.ext.workflow._durabletask.dispatch import JOIN_SECONDS, ConcurrencyOptions, Dispatcher, join_all
-from dapr.ext.workflow._durabletask.history.cache import (
-    DEFAULT_MAX_INSTANCES,
-    DEFAULT_TTL_SECONDS,
-    _WorkflowHistoryCache,
-)
+from dapr.ext.workflow._durabletask.history.bounds import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
+from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
 from dapr.ext.workflow._durabletask.history.fence import DispatchFence
 from dapr.ext.workflow._durabletask.history.janitor import Janitor
 from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver, _HistoryResolutionError
-from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats
+from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
+from dapr.ext.workflow._durabletask.history.sticky import StickyInstances
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
@@ -32,9 +30,10 @@ from dapr.ext.workflow._durabletask.replay.errors import (
     OrchestratorNotRegisteredError,
     VersionNotRegisteredException,
 )
-from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor
+from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification, every_nth_turn
 from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.completions import Completions
 from dapr.ext.workflow._durabletask.transport.connection import Connections
@@ -87,10 +86,12 @@ class TaskHubGrpcWorker:
         disable_stateful_history: Whether to have the sidecar send whole histories always. By default (False) the worker
             keeps the committed history of each instance between turns, and sidecars that can (daprd 1.19 and newer,
             durabletask-go 0.13 and newer) send only what is new (`WORKER_CAPABILITY_STATEFUL_HISTORY`).
-        history_cache_ttl: How long the history of an instance without turns is kept, in seconds. Default, and for
-            zero or less: 3,600.
-        history_cache_max_instances: How many instances' histories are kept. Default, and for zero or less: 100,000.
-        history_cache_max_bytes: How much memory the histories take, in bytes. Default, and for zero or less: no limit.
+        history_cache_ttl: How long an instance without turns is kept, in seconds: its running workflow, or, without
+            sticky execution, its history. Default, and for zero or less: 3,600.
+        history_cache_max_instances: How many instances are kept. Default, and for zero or less: 100,000.
+        history_cache_max_bytes: How much memory they take, in bytes. Default, and for zero or less: no limit.
+        disable_sticky_execution: Whether to replay a workflow's history with each of its turns. By default (False) the
+            running workflow is kept between its turns, with every sidecar, and is given what is new.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class TaskHubGrpcWorker:
         history_cache_ttl: float = DEFAULT_TTL_SECONDS,
         history_cache_max_instances: int = DEFAULT_MAX_INSTANCES,
         history_cache_max_bytes: int = 0,
+        disable_sticky_execution: bool = False,
     ) -> None:
         self._registry = _Registry()
         self._logger = shared.get_logger('worker', log_handler, log_formatter)
@@ -129,6 +131,13 @@ class TaskHubGrpcWorker:
         self._history_cache = _WorkflowHistoryCache(
             ttl=history_cache_ttl, max_instances=history_cache_max_instances, max_bytes=history_cache_max_bytes
         )
+        self._disable_sticky_execution = disable_sticky_execution
+        self._sticky = StickyInstances(
+            lambda instance: close(instance, self._logger),
+            ttl=history_cache_ttl,
+            max_instances=history_cache_max_instances,
+            max_bytes=history_cache_max_bytes,
+        )
         self._lock = threading.Lock()
         self._run: _Run | None = None
 
@@ -140,8 +149,15 @@ class TaskHubGrpcWorker:
     @property
     def history_cache_stats(self) -> HistoryCacheStats:
         """What the history cache has done since the worker was made, and what it holds now. All of it stays zero with
-        `disable_stateful_history`."""
+        `disable_stateful_history`. With sticky execution histories are not kept, but fetched when a workflow that is
+        not there has to be replayed."""
         return self._history_cache.stats
+
+    @property
+    def sticky_execution_stats(self) -> StickyStats:
+        """What sticky execution has done since the worker was made, and what it holds now. All of it stays zero with
+        `disable_sticky_execution`."""
+        return self._sticky.stats
 
     def add_orchestrator(self, fn: Callable[..., Any]) -> str:
         """Registers a workflow under its function's name, which it returns.
@@ -177,6 +193,7 @@ class TaskHubGrpcWorker:
                 self._concurrency_options,
                 self._logger,
                 None if self._disable_stateful_history else self._history_cache,
+                None if self._disable_sticky_execution else self._sticky,
                 keepalive_interval=self._keepalive_interval,
                 stop_timeout=self._stop_timeout,
             )
@@ -252,7 +269,8 @@ class _Run:
         connect: Makes a channel.
         options: How much runs at once.
         logger: The worker's.
-        cache: Where histories are kept between turns; None: nowhere.
+        cache: Where histories are kept between turns; None: nowhere, and sidecars send them whole.
+        sticky: Where running workflows are kept between turns, in place of histories; None: nowhere.
         keepalive_interval: As in `TaskHubGrpcWorker`.
         stop_timeout: As in `TaskHubGrpcWorker`.
     """
@@ -264,6 +282,7 @@ class _Run:
         options: ConcurrencyOptions,
         logger: logging.Logger,
         cache: _WorkflowHistoryCache | None,
+        sticky: StickyInstances | None,
         *,
         keepalive_interval: float,
         stop_timeout: float,
@@ -273,10 +292,21 @@ class _Run:
         self._connections = Connections(logger)
         completions = Completions(self._connections, logger)
         self._fence = DispatchFence()
-        self._janitor = None if cache is None else Janitor(cache)
+        self._sticky = sticky
         self._resolver = None if cache is None else HistoryResolver(cache, HistoryFetch(self._connections))
-        executor = _OrchestrationExecutor(registry, logger)
-        self._turns = Turns(executor, completions, logger, self._resolver, self._give_up_stream)
+        self._janitor = Janitor(*(store for store in (cache, sticky) if store is not None))
+        if sticky is not None:
+            sticky.on_discard = self._janitor.wake
+        every = every_nth_turn()
+        self._turns = Turns(
+            _OrchestrationExecutor(registry, logger),
+            completions,
+            logger,
+            self._resolver,
+            sticky,
+            ReplayVerification(every) if every else None,
+            self._give_up_stream,
+        )
         self._activities = Activities(registry, completions, logger)
         self._dispatcher = Dispatcher(options, logger)
         self.stream = WorkItemStream(
@@ -296,8 +326,7 @@ class _Run:
     def start(self) -> None:
         """Starts connecting. Raises what making the channel raises; nothing runs then."""
         self.stream.start()
-        if self._janitor is not None:
-            self._janitor.start()
+        self._janitor.start()
 
     def stop(self) -> None:
         """Ends everything; a second caller waits for the first, unless the first may be waiting for it."""
@@ -321,13 +350,10 @@ class _Run:
         if not is_finished and not self._dispatcher.join(deadline):
             self._dispatcher.abandon()
         self._connections.close(max(JOIN_SECONDS, deadline - time.monotonic()))
-        if self._janitor is not None:
-            self._janitor.stop()
-        join_all(self._threads(), time.monotonic() + JOIN_SECONDS)
         # Nothing that is kept is of use to the next start, nor what a turn that is still busy may write by then.
-        self._fence.new_stream(_NO_STREAM)
-        if self._resolver is not None:
-            self._resolver.new_stream()
+        self._stream_is_open(_NO_STREAM)
+        self._janitor.stop()
+        join_all(self._threads(), time.monotonic() + JOIN_SECONDS)
         busy = [t.name for t in self._threads() if t.is_alive() and t is not threading.current_thread()]
         if busy:
             self._logger.warning(
@@ -363,6 +389,8 @@ class _Run:
         self._fence.new_stream(number)
         if self._resolver is not None:
             self._resolver.new_stream()
+        if self._sticky is not None:
+            self._sticky.reset()
 
     def _give_up_stream(self, reason: str, number: int) -> None:
         self.stream.reset(reason, number)
@@ -378,7 +406,7 @@ class _Run:
             )
 
     def _threads(self) -> list[threading.Thread]:
-        return [*self.stream.threads, *self._dispatcher.threads(), *(self._janitor.threads if self._janitor else ())]
+        return [*self.stream.threads, *self._dispatcher.threads(), *self._janitor.threads]
 
 
 def _capabilities(*, keeps_histories: bool) -> list[pb.WorkerCapability.ValueType]:

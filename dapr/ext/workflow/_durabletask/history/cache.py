@@ -7,10 +7,7 @@ An entry is one run of one instance: its committed events as the wire has them, 
 4. Gone: expired, evicted (count, bytes), its run completed, the stream reset. Whoever still has it checked out keeps
    what was read; what is written to it then is lost, and nothing else.
 
-Entries that are not pinned stand in one order, from the one used longest ago to the last used. Since all have the same
-TTL that is the order in which they expire, too: eviction and expiry take from its front, and nothing is ever scanned.
-
-Knows no wire, no thread and no clock of its own; may be called from any thread.
+What goes when is in `bounds`. Knows no wire, no thread and no clock of its own; may be called from any thread.
 """
 
 from __future__ import annotations
@@ -18,10 +15,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 
+from dapr.ext.workflow._durabletask.history.bounds import (
+    DEFAULT_MAX_INSTANCES,
+    DEFAULT_TTL_SECONDS,
+    BoundedEntries,
+    Entry,
+)
 from dapr.ext.workflow._durabletask.history.stats import (
     HistoryCacheEvictions,
     HistoryCacheMisses,
@@ -29,29 +31,21 @@ from dapr.ext.workflow._durabletask.history.stats import (
 )
 from dapr.ext.workflow._durabletask.internal import protos as pb
 
-DEFAULT_TTL_SECONDS = 3600.0
-DEFAULT_MAX_INSTANCES = 100_000
-
 # What an entry takes beside its buffer and the text of its ids: the object, its places in two dictionaries, and the
 # fixed parts of two strings. Measured; a test holds the account against the process.
 _ENTRY_BYTES = 360
 
-# How many instances are remembered as gone, to tell why their history is not there. Counting only: nothing leans on it.
-_MAX_DEPARTED = 4096
 
-
-class _Entry:
-    __slots__ = ('count', 'data', 'execution_id', 'expires_at', 'last_batch', 'pins', 'size', 'wire_bytes')
+class _Entry(Entry):
+    __slots__ = ('count', 'data', 'execution_id', 'last_batch', 'wire_bytes')
 
     def __init__(self, execution_id: str, data: bytearray, count: int, wire_bytes: int, last_batch: bytes) -> None:
+        super().__init__()
         self.execution_id = execution_id
         self.data = data
         self.count = count
         self.wire_bytes = wire_bytes
         self.last_batch = last_batch
-        self.pins = 0
-        self.expires_at = 0.0
-        self.size = 0
 
 
 class Lease:
@@ -119,26 +113,18 @@ class _WorkflowHistoryCache:
         max_bytes: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ttl = ttl if ttl > 0 else DEFAULT_TTL_SECONDS
-        self._max_instances = max_instances if max_instances > 0 else DEFAULT_MAX_INSTANCES
-        self._max_bytes = max(0, max_bytes)
-        self._clock = clock
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-        self._idle: OrderedDict[str, _Entry] = OrderedDict()  # those that are not pinned, last used last
-        self._departed: OrderedDict[str, str] = OrderedDict()  # why a history is not there any more
-        self._bytes = 0
+        self._kept: BoundedEntries[_Entry] = BoundedEntries(ttl, max_instances, max_bytes, clock)
         self._total_bytes = 0  # of the events alone, as the wire has them
         self._hits = 0
         self._fetches = 0
         self._fetch_failures = 0
         self._misses: Counter[str] = Counter()
-        self._evictions: Counter[str] = Counter()
 
     @property
     def ttl(self) -> float:
         """Seconds after its last use for which a history is kept, at least."""
-        return self._ttl
+        return self._kept.ttl
 
     # Histories
 
@@ -148,10 +134,10 @@ class _WorkflowHistoryCache:
         It counts as a use. Turns take `checkout`, which says which run they mean.
         """
         with self._lock:
-            entry = self._entries.get(instance_id)
+            entry = self._kept.find(instance_id)
             if entry is None:
                 return None
-            self._touch(instance_id, entry)
+            self._kept.touch(instance_id, entry)
             count = entry.count
         return self._events_of(entry, count)
 
@@ -184,23 +170,15 @@ class _WorkflowHistoryCache:
         with self._lock:
             if if_true is not None and not if_true():
                 return False
-            self._remove(instance_id)
-            self._entries[instance_id] = entry
-            self._departed.pop(instance_id, None)
-            self._account(instance_id, entry)
-            self._touch(instance_id, entry)
-            self._evict_to_fit(instance_id)
+            self._total_bytes += wire_bytes
+            self._let_go(self._kept.add(instance_id, entry, _size(instance_id, entry)))
             return True
 
     def checkout(self, instance_id: str) -> Lease | None:
         """The history of an instance, pinned; None when there is none. Give it back with `release`."""
         with self._lock:
-            entry = self._entries.get(instance_id)
-            if entry is None:
-                return None
-            entry.pins += 1
-            self._idle.pop(instance_id, None)
-            return Lease(self, instance_id, entry)
+            entry = self._kept.pin(instance_id)
+            return None if entry is None else Lease(self, instance_id, entry)
 
     def delete(self, instance_id: str, *, if_true: Callable[[], bool] | None = None) -> None:
         """Forgets an instance, whose run has ended.
@@ -210,36 +188,27 @@ class _WorkflowHistoryCache:
             if_true: As for `put`.
         """
         with self._lock:
-            if (if_true is None or if_true()) and self._remove(instance_id):
-                self._evictions['completed'] += 1
+            if if_true is not None and not if_true():
+                return
+            entry = self._kept.remove(instance_id)
+            if entry is not None:
+                self._let_go([entry])
+                self._kept.evictions['completed'] += 1
 
     def reset(self) -> None:
         """Forgets everything: the stream that it belongs to is over."""
         with self._lock:
-            self._evictions['reset'] += len(self._entries)
-            for instance_id in islice(reversed(self._entries), _MAX_DEPARTED):
-                self._depart(instance_id, 'evicted')
-            self._entries.clear()
-            self._idle.clear()
-            self._bytes = self._total_bytes = 0
+            self._let_go(self._kept.clear())
 
     def sweep_expired(self) -> None:
         """Forgets what was not used for longer than the TTL. Costs what it forgets."""
         with self._lock:
-            now = self._clock()
-            while self._idle:
-                instance_id, entry = next(iter(self._idle.items()))
-                if entry.expires_at > now:
-                    return
-                self._evict(instance_id, 'ttl', 'expired')
+            self._let_go(self._kept.expire())
 
     def next_expiry(self) -> float | None:
         """Seconds until a sweep has something to do, if nothing is used till then; None when nothing is kept idle."""
         with self._lock:
-            if not self._idle:
-                return None
-            first = next(iter(self._idle.values()))
-            return max(0.0, first.expires_at - self._clock())
+            return self._kept.next_expiry()
 
     # Counters
 
@@ -256,7 +225,7 @@ class _WorkflowHistoryCache:
             reason: A field of `HistoryCacheMisses`; None (default): no history is kept, for the reason it went for.
         """
         with self._lock:
-            self._misses[reason or self._departed.get(instance_id, 'cold')] += 1
+            self._misses[reason or self._kept.why_gone(instance_id)] += 1
 
     def count_fetch(self, *, failed: bool) -> None:
         """Counts a history that was asked for."""
@@ -273,12 +242,12 @@ class _WorkflowHistoryCache:
                 misses=HistoryCacheMisses(**self._misses),
                 fetches=self._fetches,
                 fetch_failures=self._fetch_failures,
-                evictions=HistoryCacheEvictions(**self._evictions),
-                entries=len(self._entries),
-                bytes=self._bytes,
+                evictions=HistoryCacheEvictions(**self._kept.evictions),
+                entries=len(self._kept),
+                bytes=self._kept.bytes,
             )
 
-    # Inside. What is named `_x` below is called with the lock held, but for what leases call.
+    # Inside: what leases call
 
     def _events_of(self, entry: _Entry, count: int) -> list[pb.HistoryEvent]:
         with self._lock:  # a buffer that is being read cannot grow
@@ -298,7 +267,7 @@ class _WorkflowHistoryCache:
         addition = bytearray()
         wire_bytes = _append(addition, events)
         with self._lock:
-            if self._entries.get(instance_id) is not entry or entry.count != count:
+            if self._kept.find(instance_id) is not entry or entry.count != count:
                 return False
             if if_true is not None and not if_true():
                 return False
@@ -307,68 +276,26 @@ class _WorkflowHistoryCache:
             entry.wire_bytes += wire_bytes
             entry.last_batch = last_batch
             self._total_bytes += wire_bytes
-            self._account(instance_id, entry, counted=True)
-            self._evict_to_fit(instance_id)
+            self._let_go(self._kept.resize(instance_id, entry, _size(instance_id, entry)))
             return True
 
     def _release(self, instance_id: str, entry: _Entry) -> None:
         with self._lock:
-            entry.pins -= 1
-            if self._entries.get(instance_id) is entry:
-                self._touch(instance_id, entry)
-                self._evict_to_fit(instance_id)
+            self._let_go(self._kept.unpin(instance_id, entry))
 
-    def _touch(self, instance_id: str, entry: _Entry) -> None:
-        entry.expires_at = self._clock() + self._ttl
-        if entry.pins == 0:
-            self._idle[instance_id] = entry
-            self._idle.move_to_end(instance_id)
+    def _let_go(self, gone: Iterable[_Entry]) -> None:
+        for entry in gone:
+            self._total_bytes -= entry.wire_bytes
 
-    def _account(self, instance_id: str, entry: _Entry, *, counted: bool = False) -> None:
-        size = (
-            _ENTRY_BYTES
-            + sys.getsizeof(entry.data)
-            + len(instance_id)
-            + len(entry.execution_id)
-            + (sys.getsizeof(entry.last_batch) if entry.last_batch else 0)
-        )
-        self._bytes += size - entry.size
-        entry.size = size
-        if not counted:
-            self._total_bytes += entry.wire_bytes
 
-    def _evict_to_fit(self, keep: str) -> None:
-        while len(self._entries) > self._max_instances and self._evict_oldest('count', keep):
-            pass
-        while 0 < self._max_bytes < self._bytes and self._evict_oldest('bytes', keep):
-            pass
-
-    def _evict_oldest(self, reason: str, keep: str) -> bool:
-        # The entry that was just used stands last: when it is first, it is the only one that could go.
-        oldest = next(iter(self._idle), keep)
-        if oldest == keep:
-            return False
-        self._evict(oldest, reason, 'evicted')
-        return True
-
-    def _evict(self, instance_id: str, reason: str, departed: str) -> None:
-        self._remove(instance_id)
-        self._evictions[reason] += 1
-        self._depart(instance_id, departed)
-
-    def _depart(self, instance_id: str, why: str) -> None:
-        self._departed[instance_id] = why
-        if len(self._departed) > _MAX_DEPARTED:
-            self._departed.popitem(last=False)
-
-    def _remove(self, instance_id: str) -> bool:
-        entry = self._entries.pop(instance_id, None)
-        if entry is None:
-            return False
-        self._idle.pop(instance_id, None)
-        self._bytes -= entry.size
-        self._total_bytes -= entry.wire_bytes
-        return True
+def _size(instance_id: str, entry: _Entry) -> int:
+    return (
+        _ENTRY_BYTES
+        + sys.getsizeof(entry.data)
+        + len(instance_id)
+        + len(entry.execution_id)
+        + (sys.getsizeof(entry.last_batch) if entry.last_batch else 0)
+    )
 
 
 def _append(data: bytearray, events: Iterable[pb.HistoryEvent]) -> int:

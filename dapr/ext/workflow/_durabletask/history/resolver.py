@@ -222,12 +222,13 @@ def begins_with_batch(delta: Sequence[pb.HistoryEvent], batch: bytes) -> bool:
     if not expected or len(delta) < len(expected):
         return False
     return all(
-        _without_version(event) == _without_version(other)
+        without_version(event) == without_version(other)
         for event, other in zip(delta[: len(expected)], expected, strict=True)
     )
 
 
-def _without_version(event: pb.HistoryEvent) -> pb.HistoryEvent:
+def without_version(event: pb.HistoryEvent) -> pb.HistoryEvent:
+    """An event as it was before the sidecar put a version on it."""
     if not event.workflowStarted.HasField('version'):
         return event
     copy = pb.HistoryEvent()

@@ -74,3 +74,70 @@ class HistoryCacheStats:
     evictions: HistoryCacheEvictions = field(default_factory=HistoryCacheEvictions)
     entries: int = 0
     bytes: int = 0
+
+
+@dataclass(frozen=True)
+class StickyMisses(_Counts):
+    """Turns of a run that has had turns before, and whose running workflow was not there or could not be used.
+
+    Attributes:
+        cold: The worker has never kept this instance on this stream.
+        evicted: It has, but the instance had to make room, its answer was not delivered, or the stream was replaced.
+        expired: It has, but the instance had no turn for longer than the TTL.
+        busy: Another dispatch of the same instance has it, or a newer one has come in.
+        execution: What is kept is another run of the instance.
+        position: It stands at a place that the work item does not show.
+        batch: The events that it has run are not those that were committed.
+        diverged: The events that were committed after them have ended it, or do not fit to what it has done.
+    """
+
+    cold: int = 0
+    evicted: int = 0
+    expired: int = 0
+    busy: int = 0
+    execution: int = 0
+    position: int = 0
+    batch: int = 0
+    diverged: int = 0
+
+
+@dataclass(frozen=True)
+class StickyEvictions(_Counts):
+    """Running workflows that were thrown away, by reason. Those whose run has ended are not counted: none is kept.
+
+    Attributes:
+        ttl: The instance had no turn for longer than the TTL.
+        count: There were more instances than the cap.
+        bytes: They took more bytes than the budget.
+        undelivered: The answer to its last turn did not arrive.
+        superseded: A newer dispatch of the instance had come in when its turn was over.
+        mismatch: It did not fit to the next work item; `StickyMisses` tells why.
+        reset: The stream they belong to is over.
+    """
+
+    ttl: int = 0
+    count: int = 0
+    bytes: int = 0
+    undelivered: int = 0
+    superseded: int = 0
+    mismatch: int = 0
+    reset: int = 0
+
+
+@dataclass(frozen=True)
+class StickyStats:
+    """What sticky execution has done since the worker was made, and what it holds now.
+
+    Attributes:
+        hits: Turns that were run without a replay.
+        misses: Turns that had to be replayed; first turns are not counted, there is nothing to replay.
+        evictions: Running workflows that were thrown away.
+        running: Workflows that are kept running now, those that are in a turn included.
+        bytes: What those that are not in a turn take of the process's memory, nearly.
+    """
+
+    hits: int = 0
+    misses: StickyMisses = field(default_factory=StickyMisses)
+    evictions: StickyEvictions = field(default_factory=StickyEvictions)
+    running: int = 0
+    bytes: int = 0

@@ -1,4 +1,4 @@
-"""One turn from a whole history: the engine as other packages and tests call it."""
+"""Turns of workflows, from a whole history or from where a workflow stands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dapr.ext.workflow._durabletask.replay.registry import _Registry
 
 
 class _OrchestrationExecutor:
-    """Runs turns of workflows, each from the beginning of its history.
+    """Runs turns of workflows.
 
     Args:
         registry: The orchestrators that can be run.
@@ -42,19 +42,38 @@ class _OrchestrationExecutor:
             The turn's actions and what goes with them. A failure of the workflow's code, or of the replay, is an
             action too: nothing that a workflow does is raised here.
         """
+        instance = self.replayed(instance_id, old_events, propagated_history)
+        results = self.run(instance, new_events)
+        close(instance, self._logger)
+        return results
+
+    def replayed(
+        self,
+        instance_id: str,
+        old_events: Sequence[pb.HistoryEvent],
+        propagated_history: PropagatedHistory | None = None,
+    ) -> WorkflowInstance:
+        """A workflow that is running, and stands at the end of its committed history. Close it in the end."""
         instance = WorkflowInstance(self._registry, instance_id)
         instance.set_propagated_history(propagated_history)
         instance.replay(old_events)
+        return instance
+
+    def run(self, instance: WorkflowInstance, new_events: Sequence[pb.HistoryEvent]) -> ExecutionResults:
+        """Runs the new events of a turn, and tells what was odd in it."""
         results = instance.run(new_events)
         for notice in instance.take_notices():
             self._logger.warning(notice)
-        error = instance.close()
-        if error is not None:
-            self._logger.warning(
-                "%s: the workflow's generator raised %s on closing: %s. Blocks that run on GeneratorExit must not "
-                'yield.',
-                instance_id,
-                type(error).__name__,
-                error,
-            )
         return results
+
+
+def close(instance: WorkflowInstance, logger: logging.Logger) -> None:
+    """Ends a running workflow; what its generator raises then is told, and no more."""
+    error = instance.close()
+    if error is not None:
+        logger.warning(
+            "%s: the workflow's generator raised %s on closing: %s. Blocks that run on GeneratorExit must not yield.",
+            instance.context.instance_id,
+            type(error).__name__,
+            error,
+        )

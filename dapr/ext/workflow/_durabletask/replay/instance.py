@@ -155,6 +155,10 @@ class WorkflowInstance:
                 first_error = first_error or error
         return first_error
 
+    def holdings(self) -> tuple[object, ...]:
+        """The objects of its own that keep it going between turns: what its memory is measured by."""
+        return self._generator, self._awaited, self.context, self._held_back, self._early
+
     # What the handlers use
 
     def start(self, name: str, encoded_input: str | None) -> None:
