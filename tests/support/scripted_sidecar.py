@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,17 @@ def serve(sidecar: ScriptedSidecar, port: int = 0) -> grpc.Server:
     sidecar.address = f'127.0.0.1:{server.add_insecure_port(f"127.0.0.1:{port}")}'
     server.start()
     return server
+
+
+@contextmanager
+def running() -> Iterator[ScriptedSidecar]:
+    """A sidecar that is served while the context lasts."""
+    sidecar = ScriptedSidecar()
+    server = serve(sidecar)
+    try:
+        yield sidecar
+    finally:
+        server.stop(None).wait(10)
 
 
 class Twin:

@@ -18,6 +18,7 @@ from dapr.ext.workflow._durabletask.task import when_all, when_any
 from dapr.ext.workflow._version import __version__
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
+from dapr.ext.workflow.mcp import DaprMCPClient, MCPToolDef
 from dapr.ext.workflow.naming import alternate_name
 from dapr.ext.workflow.retry_policy import RetryPolicy
 from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext
@@ -34,9 +35,11 @@ __all__ = [
     'UNSET',
     'ActivityResult',
     'ChildWorkflowResult',
+    'DaprMCPClient',
     'DaprWorkflowClient',
     'DaprWorkflowContext',
     'FailureDetails',
+    'MCPToolDef',
     'PropagatedHistory',
     'PropagationNotFoundError',
     'PropagationScope',

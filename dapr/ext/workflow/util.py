@@ -44,14 +44,16 @@ def get_grpc_channel_options(max_grpc_message_length: int | None = None) -> list
     """The gRPC channel options for a limit of messages, sent and received.
 
     Args:
-        max_grpc_message_length: The limit in bytes; -1: none. None (default) or 0: gRPC's and the engine's own.
+        max_grpc_message_length: The limit in bytes; -1: none. None (default) or 0: the setting
+            `DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES`, and where that is 0, too, the engine's own.
+
+    Raises:
+        ValueError: The setting cannot be read.
     """
-    if not max_grpc_message_length:
+    limit = max_grpc_message_length or _message_limit()
+    if not limit:
         return None
-    return [
-        ('grpc.max_send_message_length', max_grpc_message_length),
-        ('grpc.max_receive_message_length', max_grpc_message_length),
-    ]
+    return [('grpc.max_send_message_length', limit), ('grpc.max_receive_message_length', limit)]
 
 
 def api_token_metadata() -> list[tuple[str, str]] | None:
@@ -62,12 +64,22 @@ def api_token_metadata() -> list[tuple[str, str]] | None:
     return [(settings.API_TOKEN_KEY, str(token))] if token else None
 
 
+def has_sdk() -> bool:
+    """Whether Dapr's SDK is installed."""
+    return _sdk_settings() is not None
+
+
 def _settings() -> dict[str, str]:
     sdk = _sdk_settings()
     present: dict[str, Any] = (
         dict(os.environ) if sdk is None else {name: getattr(sdk, name, None) for name in _OF_THE_SDK}
     )
     return {**_DEFAULTS, **{name: str(value) for name, value in present.items() if value and str(value).strip()}}
+
+
+def _message_limit() -> int:
+    sdk = _sdk_settings()
+    return settings.message_limit() if sdk is None else int(getattr(sdk, settings.MESSAGE_LIMIT, None) or 0)
 
 
 def _sdk_settings() -> Any | None:

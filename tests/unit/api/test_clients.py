@@ -12,7 +12,7 @@ import pytest
 from dapr.ext.workflow import DaprWorkflowClient, WorkflowHistoryEventType, WorkflowStatus, aio, alternate_name
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from tests.support.scripted_sidecar import ScriptedSidecar, serve
+from tests.support.scripted_sidecar import ScriptedSidecar, running
 
 COMPLETED = pb.GetInstanceResponse(
     exists=True,
@@ -22,10 +22,8 @@ COMPLETED = pb.GetInstanceResponse(
 
 @pytest.fixture
 def sidecar() -> Iterator[ScriptedSidecar]:
-    scripted = ScriptedSidecar()
-    server = serve(scripted)
-    yield scripted
-    server.stop(None).wait(10)
+    with running() as scripted:
+        yield scripted
 
 
 class Blocking:

@@ -72,3 +72,22 @@ def test_a_message_length_counts_for_both_directions() -> None:
         'grpc.max_send_message_length': 5,
         'grpc.max_receive_message_length': 5,
     }
+
+
+@pytest.mark.parametrize('with_sdk', [False, True])
+def test_the_message_length_that_is_set_counts_where_none_is_given(
+    monkeypatch: pytest.MonkeyPatch, with_sdk: bool
+) -> None:
+    monkeypatch.setenv('DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES', '7')
+    if with_sdk:
+        install_sdk(monkeypatch, DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES=7)
+
+    for given, limit in ((None, 7), (0, 7), (5, 5), (-1, -1)):
+        assert {value for _, value in get_grpc_channel_options(given) or ()} == {limit}
+
+
+def test_a_message_length_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES', 'much')
+
+    with pytest.raises(ValueError, match="DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES='much'"):
+        get_grpc_channel_options()
