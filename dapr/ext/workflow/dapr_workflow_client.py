@@ -7,10 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-import grpc
-
 from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
-from dapr.ext.workflow._durabletask.client_waits import is_missing_instance
 from dapr.ext.workflow.client_support import (
     as_state,
     engine_arguments,
@@ -35,9 +32,10 @@ __all__ = ['DaprWorkflowClient']
 class DaprWorkflowClient:
     """A client of the workflows of a sidecar. Threads can share one.
 
-    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached, ValueError when an id or a name
-    is empty or the client is closed, and TypeError when a payload cannot be encoded as JSON. `app_id`, where a call
-    takes it, is the app that owns the instance; None is the sidecar's own.
+    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached (where the cause is known, its
+    text says what to do), ValueError when an id or a name is empty or the client is closed, and TypeError when a
+    payload cannot be encoded as JSON. `app_id`, where a call takes it, is the app that owns the instance; None is the
+    sidecar's own.
 
     Args:
         host: The sidecar's host. None (default): see `util.getAddress`, for the port, too.
@@ -115,13 +113,7 @@ class DaprWorkflowClient:
         Returns:
             The state, or None when there is no such instance.
         """
-        try:
-            state = self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, app_id=app_id)
-        except grpc.RpcError as error:
-            if is_missing_instance(error):
-                return None
-            raise
-        return as_state(state)
+        return as_state(self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, app_id=app_id))
 
     def wait_for_workflow_start(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
@@ -15,6 +16,13 @@ from dapr.ext.workflow.workflow_activity_context import Activity
 from dapr.ext.workflow.workflow_context import Workflow, WorkflowContext
 
 __all__ = ['DaprWorkflowContext', 'when_all', 'when_any']
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+
+def _typed_as(method: F) -> Callable[[Callable[..., Any]], F]:
+    """Gives an implementation the type of the method that it implements, overloads and all."""
+    return lambda implementation: cast('F', implementation)
 
 
 class DaprWorkflowContext(WorkflowContext):
@@ -55,6 +63,7 @@ class DaprWorkflowContext(WorkflowContext):
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         return self.__obj.create_timer(fire_at)
 
+    @_typed_as(WorkflowContext.call_activity)
     def call_activity(
         self,
         activity: Activity | str,
@@ -72,6 +81,7 @@ class DaprWorkflowContext(WorkflowContext):
             propagation=propagation,
         )
 
+    @_typed_as(WorkflowContext.call_child_workflow)
     def call_child_workflow(
         self,
         workflow: Workflow | str,

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
+from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task
 from dapr.ext.workflow.retry_policy import RetryPolicy
-from dapr.ext.workflow.workflow_activity_context import Activity
+from dapr.ext.workflow.workflow_activity_context import Activity, WorkflowActivityContext
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 
 __all__ = ['Workflow', 'WorkflowContext']
+
+
+class CallOptions(TypedDict, total=False):
+    """What a call of an activity takes beside its input, for type checkers."""
+
+    retry_policy: RetryPolicy | None
+    app_id: str | None
+    propagation: PropagationScope | None
+
+
+class ChildOptions(CallOptions, total=False):
+    """What a call of a child workflow takes beside its input, for type checkers."""
+
+    instance_id: str | None
 
 
 class WorkflowContext(ABC):
@@ -53,6 +73,45 @@ class WorkflowContext(ABC):
             fire_at: When it fires (without a time zone: UTC), or how long after the logical time.
         """
 
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithInput[WorkflowActivityContext, TInput, Coroutine[Any, Any, TOutput]],
+        *,
+        input: TInput,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithoutInput[WorkflowActivityContext, Coroutine[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithInput[WorkflowActivityContext, TInput, TOutput],
+        *,
+        input: TInput,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithoutInput[WorkflowActivityContext, TOutput],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(self, activity: str, *, input: Any = None, **options: Unpack[CallOptions]) -> Task[Any]: ...
     @abstractmethod
     def call_activity(
         self,
@@ -76,6 +135,47 @@ class WorkflowContext(ABC):
             ValueError: The activity has no name.
         """
 
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self,
+        workflow: WithInput[DaprWorkflowContext, TInput, Generator[Any, Any, TOutput]],
+        *,
+        input: TInput,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self,
+        workflow: WithoutInput[DaprWorkflowContext, Generator[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self,
+        workflow: WithInput[DaprWorkflowContext, TInput, TResult],
+        *,
+        input: TInput,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TResult]: ...
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self,
+        workflow: WithoutInput[DaprWorkflowContext, TResult],
+        *,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TResult]: ...
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self, workflow: str, *, input: Any = None, **options: Unpack[ChildOptions]
+    ) -> Task[Any]: ...
     @abstractmethod
     def call_child_workflow(
         self,

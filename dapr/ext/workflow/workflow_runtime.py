@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from dapr.ext.workflow._durabletask.history.cache import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
+from dapr.ext.workflow._durabletask.history.bounds import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow

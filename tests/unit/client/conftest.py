@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.scripted_sidecar import ScriptedSidecar, Twin, serve
+from tests.support.scripted_sidecar import ScriptedSidecar, Twin, running
 
 
 @pytest.fixture
 def sidecar() -> Iterator[ScriptedSidecar]:
-    scripted = ScriptedSidecar()
-    server = serve(scripted)
-    yield scripted
-    server.stop(None).wait(10)
+    with running() as scripted:
+        yield scripted
 
 
 @pytest.fixture(params=['sync', 'aio'])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -274,25 +273,6 @@ class TestListsHistoryAndRerun:
         with pytest.raises(ValueError, match=f'event_id={event_id} is out of range'):
             client.rerun_orchestration_from_event('i', event_id)
         assert sidecar.received == []
-
-    @pytest.mark.parametrize(
-        ('method', 'call'),
-        [
-            ('RerunWorkflowFromEvent', lambda client: client.rerun_orchestration_from_event('i', 1)),
-            ('ListInstanceIDs', lambda client: client.list_instance_ids()),
-            ('GetInstanceHistory', lambda client: client.get_instance_history('i')),
-        ],
-    )
-    def test_a_call_that_the_sidecar_lacks_is_named(
-        self, client: Any, sidecar: ScriptedSidecar, method: str, call: Callable[[Any], Any]
-    ) -> None:
-        sidecar.script(method, (grpc.StatusCode.UNIMPLEMENTED, 'unknown method'))
-        with pytest.raises(grpc.RpcError) as raised:
-            call(client)
-        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
-        if hasattr(raised.value, '__notes__'):
-            assert method in raised.value.__notes__[0]
-            assert 'newer Dapr' in raised.value.__notes__[0]
 
 
 CALLS_WITH_AN_ID = [

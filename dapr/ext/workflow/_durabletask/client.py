@@ -22,12 +22,13 @@ from dapr.ext.workflow._durabletask.client_state import (
     WorkflowState,
     new_orchestration_state,
 )
-from dapr.ext.workflow._durabletask.client_waits import Waiting, explain
+from dapr.ext.workflow._durabletask.client_waits import Waiting
 from dapr.ext.workflow._durabletask.contexts import Orchestrator, get_name
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
+from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.settings import outgoing_metadata
 
 __all__ = [
@@ -50,9 +51,10 @@ T = TypeVar('T')
 class TaskHubGrpcClient:
     """A client of a sidecar's orchestrations. Threads can share one.
 
-    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached, ValueError when an id or a name
-    is empty or the client is closed, and TypeError when a payload cannot be encoded as JSON. `app_id`, where a call
-    takes it, is the app that owns the instance; None is the sidecar's own.
+    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached (where the cause is known, its
+    text says what to do), ValueError when an id or a name is empty or the client is closed, and TypeError when a
+    payload cannot be encoded as JSON. `app_id`, where a call takes it, is the app that owns the instance; None is the
+    sidecar's own.
 
     Args:
         host_address: The sidecar's address (`host:port`, or any form of `settings.parse_endpoint`). None (default): by
@@ -84,13 +86,15 @@ class TaskHubGrpcClient:
     ) -> None:
         self._logger = shared.get_logger('client', log_handler, log_formatter)
         self._owns_channel = channel is None
+        self._host_address = None
         if channel is None:
+            self._host_address = host_address or shared.get_default_host_address()
             chain = list(interceptors or ())
             outgoing = outgoing_metadata(metadata)
             if outgoing:
                 chain.append(DefaultClientInterceptorImpl(outgoing))
             # Looked up on its module each time: packages replace it to make channels of their own.
-            channel = shared.get_grpc_channel(host_address, secure_channel, chain or None, channel_options)
+            channel = shared.get_grpc_channel(self._host_address, secure_channel, chain or None, channel_options)
         self._channel = channel
         self._stub = stubs.TaskHubSidecarServiceStub(channel)
         self._in_flight = 0
@@ -330,8 +334,11 @@ class TaskHubGrpcClient:
         )
 
     def _call(self, operation: Operation[T]) -> T:
-        with self._on_its_way(operation):
-            return operation.read(getattr(self._stub, operation.method)(operation.request))
+        try:
+            with self._on_its_way(operation):
+                return operation.read(getattr(self._stub, operation.method)(operation.request))
+        except grpc.RpcError as error:
+            return operation.read_error(error)
 
     def _wait(self, operation: WaitOperation) -> WorkflowState | None:
         waiting = Waiting(operation, self._logger)
@@ -355,8 +362,10 @@ class TaskHubGrpcClient:
             yield
         except grpc.RpcError as error:
             self._check_open(error)
-            explain(error, operation.method)
-            raise
+            known = advise(error, operation.method, self._host_address)
+            if known is error:
+                raise
+            raise known from error
         finally:
             with self._ended:
                 self._in_flight -= 1

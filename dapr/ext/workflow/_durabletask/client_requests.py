@@ -10,10 +10,11 @@ import logging
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
+import grpc
 from google.protobuf import wrappers_pb2
 from google.protobuf.message import Message
 
@@ -21,10 +22,25 @@ from dapr.ext.workflow._durabletask.client_state import WorkflowState, new_orche
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import to_json
+from dapr.ext.workflow._durabletask.transport.errors import details_of, status_of
 
 _MAX_UINT32: Final = 2**32 - 1
 
 T = TypeVar('T')
+
+
+def is_missing_instance(error: grpc.RpcError) -> bool:
+    """Whether the sidecar says that there is no such instance; the Go sidecar has no status code of its own for it."""
+    return status_of(error) is grpc.StatusCode.UNKNOWN and 'no such instance exists' in details_of(error)
+
+
+def _raise(error: grpc.RpcError) -> NoReturn:
+    raise error
+
+
+def _none_if_missing(error: grpc.RpcError) -> None:
+    if not is_missing_instance(error):
+        raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +51,13 @@ class Operation(Generic[T]):
         method: The method of `TaskHubSidecarService`.
         request: Its request.
         read: Makes what the client returns of the answer.
+        read_error: Makes what it returns of the call's error, or raises that. Default: raises it.
     """
 
     method: str
     request: Message
     read: Callable[[Any], T]
+    read_error: Callable[[grpc.RpcError], T] = field(default=_raise, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +102,12 @@ def schedule(
 def get_state(instance_id: str, fetch_payloads: bool, app_id: str | None) -> Operation[WorkflowState | None]:
     """GetInstance."""
     request = _instance_request(instance_id, fetch_payloads, app_id)
-    return Operation('GetInstance', request, lambda answer: new_orchestration_state(instance_id, answer))
+    return Operation(
+        'GetInstance',
+        request,
+        lambda answer: new_orchestration_state(instance_id, answer),
+        read_error=_none_if_missing,
+    )
 
 
 def wait_for_start(instance_id: str, fetch_payloads: bool, timeout: float | None, app_id: str | None) -> WaitOperation:

@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc
 
-from dapr.ext.workflow._durabletask.client_requests import WaitOperation
+from dapr.ext.workflow._durabletask.client_requests import WaitOperation, is_missing_instance
 from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
 
 _FIRST_DELAY: Final = 0.05
@@ -23,6 +23,11 @@ _MOST_CANCELLATIONS: Final = 3
 _TRANSIENT: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.CANCELLED}
 )
+
+
+def is_transient(error: grpc.RpcError) -> bool:
+    """Whether the call may do better when it is made again, a little later."""
+    return status_of(error) in _TRANSIENT
 
 
 class Waiting:
@@ -76,7 +81,7 @@ class Waiting:
         # A deadline is ours, or lies in between (a proxy's, an interceptor's) and ends the call but not the wait.
         if status is grpc.StatusCode.DEADLINE_EXCEEDED or is_missing_instance(error):
             self._cut_off_since = None
-        elif status in _TRANSIENT and self._cancellations <= _MOST_CANCELLATIONS:
+        elif is_transient(error) and self._cancellations <= _MOST_CANCELLATIONS:
             self._check_patience(error)
         else:
             if status is grpc.StatusCode.CANCELLED:
@@ -115,17 +120,4 @@ class Waiting:
         return TimeoutError(
             f"Timed out after {operation.timeout:g} s waiting for orchestration '{operation.instance_id}' to "
             f'{operation.awaited}.'
-        )
-
-
-def is_missing_instance(error: grpc.RpcError) -> bool:
-    """Whether the sidecar says that there is no such instance; the Go sidecar has no status code of its own for it."""
-    return status_of(error) is grpc.StatusCode.UNKNOWN and 'no such instance exists' in describe(error)
-
-
-def explain(error: grpc.RpcError, method: str) -> None:
-    """Adds what to do to the error of a call that the sidecar does not know (Python 3.11 and later)."""
-    if status_of(error) is grpc.StatusCode.UNIMPLEMENTED and hasattr(error, 'add_note'):
-        error.add_note(
-            f'The sidecar does not have the call {method} of TaskHubSidecarService: this operation needs a newer Dapr.'
         )

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
+from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
 from dapr.ext.workflow._durabletask.deterministic import DeterministicContextMixin
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
     from dapr.ext.workflow._durabletask.retry import RetryPolicy
     from dapr.ext.workflow._durabletask.task import Task
 
-TInput = TypeVar('TInput')
-TOutput = TypeVar('TOutput')
+
+class CallOptions(TypedDict, total=False):
+    """What a call of an activity takes beside its input, for type checkers."""
+
+    retry_policy: RetryPolicy | None
+    app_id: str | None
+    propagation: PropagationScope | None
+
+
+class ChildOptions(CallOptions, total=False):
+    """What a call of a child workflow takes beside its input, for type checkers."""
+
+    instance_id: str | None
 
 
 class OrchestrationContext(DeterministicContextMixin, ABC):
@@ -58,16 +72,55 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
             fire_at: When it fires (without a time zone: UTC), or how long after the logical time.
         """
 
+    @overload
     @abstractmethod
     def call_activity(
         self,
-        activity: Activity[TInput, TOutput] | str,
+        activity: WithInput[ActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
-        input: TInput | None = None,
+        input: TInput,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithoutInput[ActivityContext, Coroutine[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithInput[ActivityContext, TInput, TOutput],
+        *,
+        input: TInput,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: WithoutInput[ActivityContext, TOutput],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(self, activity: str, *, input: Any = None, **options: Unpack[CallOptions]) -> Task[Any]: ...
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: Callable[..., Any] | str,
+        *,
+        input: Any = None,
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
-    ) -> Task[TOutput]:
+    ) -> Task[Any]:
         """Schedules an activity.
 
         Args:
@@ -78,17 +131,58 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
             propagation: How much of the workflow's history goes with it; None (default): none.
         """
 
+    @overload
     @abstractmethod
     def call_sub_orchestrator(
         self,
-        orchestrator: Orchestrator[TInput, TOutput] | str,
+        orchestrator: WithInput[OrchestrationContext, TInput, Generator[Any, Any, TOutput]],
         *,
-        input: TInput | None = None,
+        input: TInput,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: WithoutInput[OrchestrationContext, Generator[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: WithInput[OrchestrationContext, TInput, TResult],
+        *,
+        input: TInput,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TResult]: ...
+    @overload
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: WithoutInput[OrchestrationContext, TResult],
+        *,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TResult]: ...
+    @overload
+    @abstractmethod
+    def call_sub_orchestrator(
+        self, orchestrator: str, *, input: Any = None, **options: Unpack[ChildOptions]
+    ) -> Task[Any]: ...
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        *,
+        input: Any = None,
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
-    ) -> Task[TOutput]:
+    ) -> Task[Any]:
         """Starts a child workflow.
 
         Args:

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from dapr.ext.workflow._durabletask.call_types import TInput, TOutput
 from dapr.ext.workflow._durabletask.contexts import (
     Activity,
     ActivityContext,
     OrchestrationContext,
     Orchestrator,
-    TInput,
-    TOutput,
     get_name,
 )
 from dapr.ext.workflow._durabletask.failures import (
@@ -65,13 +64,14 @@ __all__ = [
 ]
 
 T = TypeVar('T')
+T_co = TypeVar('T_co', covariant=True)
 
 
-class Task(Generic[T]):
+class Task(Generic[T_co]):
     """A result that may not be there yet. A workflow yields it to wait for it."""
 
     # Defaults of the class, not set in an __init__: a replay makes a task for each action of a history.
-    _result: T
+    _result: T_co
     _is_complete: bool = False
     _exception: BaseException | None = None
     _parent: CompositeTask[Any] | None = None
@@ -86,7 +86,7 @@ class Task(Generic[T]):
         """Whether the task has ended with an error."""
         return self._exception is not None
 
-    def get_result(self) -> T:
+    def get_result(self) -> T_co:
         """The result.
 
         Raises:
@@ -305,14 +305,14 @@ class WhenAllTask(CompositeTask['list[T]']):
         return super().get_exception()
 
 
-class WhenAnyTask(CompositeTask['Task[Any]']):
+class WhenAnyTask(CompositeTask['Task[T]']):
     """Ends when one of its tasks has ended; its result is that task, well ended or not."""
 
-    def __init__(self, tasks: Sequence[Task[Any]]) -> None:
+    def __init__(self, tasks: Sequence[Task[T]]) -> None:
         super().__init__(tasks)
         if not self._tasks:
             # There is no winner to give; an empty list is what other SDKs' Python apps have always seen here.
-            self._result = cast('Task[Any]', [])
+            self._result = cast('Task[T]', [])
             self._end()
 
     def on_child_completed(self, task: Task[Any]) -> None:
@@ -377,7 +377,7 @@ def when_all(tasks: Sequence[Task[T]]) -> WhenAllTask[T]:
     return WhenAllTask(tasks)
 
 
-def when_any(tasks: Sequence[Task[Any]]) -> WhenAnyTask:
+def when_any(tasks: Sequence[Task[T]]) -> WhenAnyTask[T]:
     """A task that ends when the first of the given ones has.
 
     Yielding it gives that task: `winner.get_result()` gives its result or raises its failure. The others go on. An

@@ -194,6 +194,7 @@ class TaskHubGrpcWorker:
                 self._logger,
                 None if self._disable_stateful_history else self._history_cache,
                 None if self._disable_sticky_execution else self._sticky,
+                address=self._host_address,
                 keepalive_interval=self._keepalive_interval,
                 stop_timeout=self._stop_timeout,
             )
@@ -271,6 +272,7 @@ class _Run:
         logger: The worker's.
         cache: Where histories are kept between turns; None: nowhere, and sidecars send them whole.
         sticky: Where running workflows are kept between turns, in place of histories; None: nowhere.
+        address: The sidecar's, as host:port, for what is told of it.
         keepalive_interval: As in `TaskHubGrpcWorker`.
         stop_timeout: As in `TaskHubGrpcWorker`.
     """
@@ -284,6 +286,7 @@ class _Run:
         cache: _WorkflowHistoryCache | None,
         sticky: StickyInstances | None,
         *,
+        address: str,
         keepalive_interval: float,
         stop_timeout: float,
     ) -> None:
@@ -317,6 +320,7 @@ class _Run:
             logger,
             keepalive_interval=keepalive_interval,
             on_open=self._stream_is_open,
+            address=address,
         )
         self._unknown_kinds: set[str] = set()
         self._lock = threading.Lock()

@@ -18,12 +18,13 @@ from dapr.ext.workflow._durabletask.aio.internal import shared as aio_shared
 from dapr.ext.workflow._durabletask.aio.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.client_requests import Operation, WaitOperation
 from dapr.ext.workflow._durabletask.client_state import WorkflowIdReusePolicy, WorkflowState
-from dapr.ext.workflow._durabletask.client_waits import Waiting, explain
+from dapr.ext.workflow._durabletask.client_waits import Waiting
 from dapr.ext.workflow._durabletask.contexts import Orchestrator, get_name
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.transport import settings
+from dapr.ext.workflow._durabletask.transport.advice import advise
 
 __all__ = ['AsyncTaskHubGrpcClient']
 
@@ -36,10 +37,10 @@ class AsyncTaskHubGrpcClient:
     It may be made outside of it; its channel is made at the first call. When that loop has ended (as between two
     `asyncio.run`), the next call makes a new channel for the loop that is running then.
 
-    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached, ValueError when an id or a name
-    is empty or the client is closed, TypeError when a payload cannot be encoded as JSON, and RuntimeError when another
-    event loop is using the client. `app_id`, where a call takes it, is the app that owns the instance; None is the
-    sidecar's own.
+    Every call raises `grpc.RpcError` when the sidecar refuses it or cannot be reached (where the cause is known, its
+    text says what to do), ValueError when an id or a name is empty or the client is closed, TypeError when a payload
+    cannot be encoded as JSON, and RuntimeError when another event loop is using the client. `app_id`, where a call
+    takes it, is the app that owns the instance; None is the sidecar's own.
 
     Args:
         host_address: The sidecar's address (`host:port`, or any form of `settings.parse_endpoint`). None (default): by
@@ -317,8 +318,11 @@ class AsyncTaskHubGrpcClient:
         )
 
     async def _call(self, operation: Operation[T]) -> T:
-        with self._on_its_way(operation) as method:
-            return operation.read(await method(operation.request))
+        try:
+            with self._on_its_way(operation) as method:
+                return operation.read(await method(operation.request))
+        except grpc.RpcError as error:
+            return operation.read_error(error)
 
     async def _wait(self, operation: WaitOperation) -> WorkflowState | None:
         waiting = Waiting(operation, self._logger)
@@ -338,8 +342,10 @@ class AsyncTaskHubGrpcClient:
         try:
             yield method
         except grpc.RpcError as error:
-            explain(error, operation.method)
-            raise
+            known = advise(error, operation.method, None if self._given_channel else self._host_address)
+            if known is error:
+                raise
+            raise known from error
         except asyncio.CancelledError as error:
             # Closing the channel cancels what awaits its calls; a task that is being cancelled itself stays so.
             if not _is_being_cancelled():

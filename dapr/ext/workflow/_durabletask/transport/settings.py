@@ -16,6 +16,7 @@
 | `DAPR_GRPC_RETRY_MAX_BACKOFF_MS` | 1000 | the most milliseconds before a retry: 10 or more |
 | `DAPR_GRPC_RETRY_BACKOFF_MULTIPLIER` | 2.0 | by what the wait grows from retry to retry |
 | `DAPR_GRPC_RETRY_CODES` | UNAVAILABLE,DEADLINE_EXCEEDED | the status codes to retry on |
+| `DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES` | 0, no limit | the limit of messages, sent and received |
 
 Booleans are true, 1, yes, on and false, 0, no, off, in any case. A variable that is empty counts as not set. One that
 cannot be read is a ValueError that names it, never a silent default.
@@ -36,6 +37,7 @@ import grpc
 DEFAULT_HOST: Final = 'localhost'
 DEFAULT_PORT: Final = 4001
 API_TOKEN_KEY: Final = 'dapr-api-token'
+MESSAGE_LIMIT: Final = 'DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES'
 
 _ENDPOINT: Final = 'DAPR_GRPC_ENDPOINT'
 _TRUE: Final = frozenset({'true', '1', 'yes', 'on'})
@@ -218,6 +220,15 @@ def retry_settings(environ: Mapping[str, str] | None = None) -> RetrySettings:
             f'{settings.initial_backoff_ms}: the longest wait cannot be shorter than the first.'
         )
     return settings
+
+
+def message_limit(environ: Mapping[str, str] | None = None) -> int:
+    """`DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES`: the limit of gRPC messages in bytes; 0: not set, -1: none.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    return _integer(os.environ if environ is None else environ, MESSAGE_LIMIT, 0, -1)
 
 
 def outgoing_metadata(

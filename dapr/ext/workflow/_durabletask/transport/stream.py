@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from grpc.experimental import ChannelOptions
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.backoff import Backoff
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
 from dapr.ext.workflow._durabletask.transport.errors import describe
@@ -103,6 +104,7 @@ class WorkItemStream:
         on_item: Takes one work item, at once. It is called on the reader's thread.
         logger: Where the ups and downs are told.
         keepalive_interval: Seconds of silence after which Hello is said; zero or less: never.
+        address: The sidecar's address, for the log. Default: not told.
         on_open: Called on the reader's thread when a stream is open, before its first item, with the stream's number:
             1 for the first one, and so on. What the sidecar and the worker agreed on over the one before is over.
         backoff: Gives the delays between attempts. Default: doubling from 0.5 s to 15 s, with jitter.
@@ -119,6 +121,7 @@ class WorkItemStream:
         logger: logging.Logger,
         *,
         keepalive_interval: float,
+        address: str | None = None,
         on_open: Callable[[int], None] | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -128,6 +131,7 @@ class WorkItemStream:
         self._connections = connections
         self._request = request
         self._on_item = on_item
+        self._address = address
         self._on_open = on_open
         self._logger = logger
         self._keepalive_interval = keepalive_interval
@@ -219,18 +223,15 @@ class WorkItemStream:
         while True:
             try:
                 why = self._serve(self._connections.add(self._connect() if channel is None else channel))
+            except grpc.RpcError as error:
+                why = describe(advise(error, 'GetWorkItems', self._address))
             except Exception as error:
                 why = describe(error)
             channel = None
             if self._is_stopping():
                 return
             delay = self._backoff.next_delay()
-            self._logger.warning(
-                'No work items from the sidecar: %s. Connecting again in %.1f s; check that it runs and that the '
-                "worker's host address is its gRPC endpoint.",
-                why,
-                delay,
-            )
+            self._logger.warning('No work items from the sidecar: %s. Connecting again in %.1f s.', why, delay)
             self._pause(delay)
             if self._is_stopping():
                 return
