@@ -20,6 +20,8 @@ import dapr.ext.workflow._version as version_module
 from tools.go_sidecar import ROOT
 from tools.interpreters import SUPPORTED, tox_env
 
+# What dapr 1.19.0 installs at dapr/ext/workflow; dapr-ext-workflow 1.18.3 has no package that it lacks.
+PEER_FILES = ROOT / 'tests' / 'data' / 'dapr-1.19.0-workflow-files.txt'
 RUNTIME = ('grpcio', 'protobuf', 'typing-extensions')
 
 
@@ -63,6 +65,19 @@ def _files(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if '.dist-info/' not in name}
 
 
+def _module_names(files: set[str]) -> set[str]:
+    return {name.removesuffix('.py') for name in files if name.endswith('.py')}
+
+
+def _package_names(files: set[str]) -> set[str]:
+    return {name.removesuffix('/__init__.py') for name in files if name.endswith('/__init__.py')}
+
+
+def _required(metadata: Message) -> list[str]:
+    """What is installed along, in any case."""
+    return [line for line in metadata.get_all('Requires-Dist', []) if 'extra ==' not in line]
+
+
 def _floors() -> dict[str, str]:
     lines = (ROOT / 'tools' / 'floors.txt').read_text().splitlines()
     return dict(line.split('==') for line in lines if line and not line.startswith('#'))
@@ -84,6 +99,14 @@ def test_the_wheel_is_typed_and_leaves_the_namespaces_to_all(wheel: Path) -> Non
 
     assert 'dapr/ext/workflow/py.typed' in files
     assert not files & {'dapr/__init__.py', 'dapr/ext/__init__.py'}
+
+
+def test_no_name_is_a_module_in_ours_and_a_package_in_what_it_is_installed_over(wheel: Path) -> None:
+    """Python takes the package, whoever brought it: half of each would be imported. It holds for going back, too."""
+    ours, theirs = _files(wheel), set(PEER_FILES.read_text().split())
+
+    assert not _module_names(ours) & _package_names(theirs)
+    assert not _module_names(theirs) & _package_names(ours)
 
 
 def test_the_wheel_is_for_any_platform_and_python_3(wheel: Path) -> None:
@@ -149,15 +172,14 @@ def test_the_metadata_says_what_is_asked_of_an_environment(metadata: Message) ->
     assert metadata['License-Expression'] == 'Apache-2.0'
     assert metadata['License-File'] == 'LICENSE'
     assert metadata['Description-Content-Type'] == 'text/markdown'
-    required = {re.split('[<>=]', line)[0] for line in metadata.get_all('Requires-Dist', [])}
-    assert required == set(RUNTIME)
-    assert metadata.get_all('Provides-Extra') is None
+    assert {re.split('[<>=]', line)[0] for line in _required(metadata)} == set(RUNTIME)
+    assert metadata.get_all('Provides-Extra') == ['mcp']
 
 
 def test_the_floors_that_tox_installs_are_those_of_the_metadata(metadata: Message) -> None:
-    required = metadata.get_all('Requires-Dist', [])
+    floors = {match[1]: match[2] for line in _required(metadata) if (match := re.match(r'([\w-]+).*>=([\w.]+)', line))}
 
-    assert {match[1]: match[2] for line in required if (match := re.match(r'([\w-]+).*>=([\w.]+)', line))} == _floors()
+    assert floors == _floors()
 
 
 def test_the_supported_versions_are_the_same_everywhere(metadata: Message) -> None:

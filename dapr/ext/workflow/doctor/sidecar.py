@@ -1,0 +1,144 @@
+"""Where the sidecar is, whether it answers, and whether it sends deltas."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from dapr.ext.workflow import util
+from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
+from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow._durabletask.transport import settings
+from dapr.ext.workflow._durabletask.transport.advice import advise
+from dapr.ext.workflow._durabletask.transport.errors import describe
+from dapr.ext.workflow.doctor.line import Line
+from dapr.ext.workflow.doctor.probe import Metadata, Outcome, run_probe
+
+# daprd has it beside the workflow service. The numbers are those of its answer's fields.
+_GET_METADATA: Final = '/dapr.proto.runtime.v1.Dapr/GetMetadata'
+_RUNTIME_VERSION: Final = 8
+_WORKFLOWS: Final = 12
+_CONNECTED_WORKERS: Final = 1
+_FIRST_WITH_DELTAS: Final = (1, 19)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What daprd says of itself.
+
+    Attributes:
+        version: Its version.
+        workers: How many workers of workflows are connected to it.
+    """
+
+    version: str
+    workers: int
+
+    @property
+    def sends_deltas(self) -> bool | None:
+        """Whether a daprd of this version does; None: the version is no number, as in builds of one's own."""
+        found = re.match(r'v?(\d+)\.(\d+)', self.version)
+        return None if found is None else (int(found[1]), int(found[2])) >= _FIRST_WITH_DELTAS
+
+
+def examine_sidecar(host: str | None, port: str | int | None, *, timeout: float, probe: bool) -> Iterator[Line]:
+    """Examines the sidecar that apps of this environment would use; see `doctor.examine`."""
+    try:
+        address = util.getAddress(host, port)
+        options = util.get_grpc_channel_options()
+        metadata = tuple(settings.outgoing_metadata(util.api_token_metadata()))
+        channel = shared.get_grpc_channel(address, options=options)
+    except ValueError as error:
+        yield Line('sidecar', str(error), wrong=True)
+        return
+    yield Line('sidecar', f'{address} ({origin(host, port)})')
+    yield Line('api token', 'is sent with each call' if metadata else 'none is set')
+    if options:
+        yield Line('message limit', f'{options[0][1]} bytes ({settings.MESSAGE_LIMIT})')
+    with channel:
+        yield from _examine(channel, address, metadata, timeout, probe)
+
+
+def origin(host: str | None, port: str | int | None, environ: Mapping[str, str] | None = None) -> str:
+    """Where the address comes from: what was given, which variables, or the default."""
+    environ = os.environ if environ is None else environ
+    if host and port:
+        return 'as given'
+    if not (host or port) and environ.get('DAPR_GRPC_ENDPOINT', '').strip():
+        return 'DAPR_GRPC_ENDPOINT'
+    names = [] if host else ['DAPR_RUNTIME_HOST'] if util.has_sdk() else ['DAPR_GRPC_HOST', 'DAPR_RUNTIME_HOST']
+    names = [name for name in names if environ.get(name, '').strip()][:1]
+    names += ['DAPR_GRPC_PORT'] if not port and environ.get('DAPR_GRPC_PORT', '').strip() else []
+    given = ['as given'] if host or port else []
+    return ', '.join(given + names + (['else by default'] if len(given + names) == 1 else [])) or 'by default'
+
+
+def runtime_of(answer: bytes) -> Runtime:
+    """Reads daprd's answer to GetMetadata.
+
+    Raises:
+        google.protobuf.message.DecodeError: It is none.
+    """
+    # Dapr's own messages are not ours to bring along, and where its SDK is they would be registered twice.
+    fields = _fields(answer)
+    version = fields.get(_RUNTIME_VERSION, b'').decode(errors='replace')
+    return Runtime(version, _fields(fields.get(_WORKFLOWS, b'')).get(_CONNECTED_WORKERS, 0))
+
+
+def _fields(message: bytes) -> dict[int, Any]:
+    unknown: Any = UnknownFieldSet(Empty.FromString(message))
+    return {field.field_number: field.data for field in unknown}
+
+
+def _examine(channel: grpc.Channel, address: str, metadata: Metadata, timeout: float, probe: bool) -> Iterator[Line]:
+    hello = stubs.TaskHubSidecarServiceStub(channel).Hello
+    try:
+        hello(Empty(), timeout=timeout, metadata=metadata)
+        begun = time.perf_counter()
+        hello(Empty(), timeout=timeout, metadata=metadata)
+    except grpc.RpcError as error:
+        yield Line('answers', f'no. {describe(advise(error, "Hello", address))}', wrong=True)
+        return
+    yield Line('answers', f'yes, in {(time.perf_counter() - begun) * 1000:.1f} ms')
+    runtime = _runtime(channel, metadata, timeout)
+    if runtime is not None:
+        yield Line('daprd', f'{runtime.version}, {runtime.workers} workflow workers are connected')
+    if probe and runtime is not None and runtime.workers:
+        yield Line('probe', 'not made: it would be given work of the workers that are connected. Stop them first')
+    elif probe:
+        yield _told_by(run_probe(channel, metadata, timeout))
+        return
+    yield _told_by_version(runtime)
+
+
+def _runtime(channel: grpc.Channel, metadata: Metadata, timeout: float) -> Runtime | None:
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_GET_METADATA)
+    try:
+        return runtime_of(call(b'', timeout=timeout, metadata=metadata))
+    except grpc.RpcError:
+        return None  # durabletask-go and the emulator are no daprd
+
+
+def _told_by_version(runtime: Runtime | None) -> Line:
+    deltas = None if runtime is None else runtime.sends_deltas
+    if deltas is None:
+        return Line('deltas', 'not known: no call without a worker tells. --probe connects one, see --help')
+    if deltas:
+        return Line('deltas', 'yes, as every daprd from 1.19 on')
+    return Line('deltas', 'no: daprd sends them from 1.19 on. Whole histories come, and workflows run as well')
+
+
+def _told_by(outcome: Outcome) -> Line:
+    text = {True: 'yes, the probe has seen one', False: 'no, the probe has seen none', None: 'not known'}[
+        outcome.deltas
+    ]
+    remarks = [text, *outcome.remarks]
+    return Line('deltas', '; '.join(remarks), wrong=outcome.deltas is None)
