@@ -3,8 +3,10 @@
 
 VENV := .venv
 VENV_PROTO := .venv-proto
+VENV_DOCS := .venv-docs
 READY := $(VENV)/.ready
 READY_PROTO := $(VENV_PROTO)/.ready
+READY_DOCS := $(VENV_DOCS)/.ready
 
 # The newest Python that really runs and can make environments; a version manager's shim may exist and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
@@ -23,15 +25,15 @@ NEEDED_SIDECAR := $(if $(DAPR_SIDECAR_DIR),,$(SIDECAR))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-e2e lint format gen-proto sidecar bench tox interpreters
+.PHONY: help demo test test-unit test-e2e test-install test-modes fuzz docs lint format gen-proto sidecar bench tox interpreters
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
 
-demo: $(READY) $(NEEDED_SIDECAR)  ## run an order-processing workflow against a real sidecar, and show it turn by turn
+demo: $(READY)  ## run an order-processing workflow on the emulator, and show it turn by turn
 	$(VENV)/bin/python -m examples.demo
 
-test: lint test-unit test-e2e  ## what CI asks of a change: lint, test-unit and test-e2e
+test: lint docs test-unit test-e2e  ## what CI asks of a change: lint, docs, test-unit and test-e2e
 
 test-unit: $(READY) $(READY_PROTO)  ## the tests that need no sidecar
 	$(VENV)/bin/pytest tests/unit $(PYTEST_ARGS)
@@ -42,10 +44,26 @@ test-e2e: $(READY)  ## the tests against real sidecars, which are built first wh
 		|| echo 'make: a sidecar could not be built (see above); the tests go on with those that are there' >&2
 	$(VENV)/bin/pytest tests/e2e $(PYTEST_ARGS)
 
-lint: $(READY)  ## ruff and mypy --strict
+# What workers keep between turns must not show. The first mode, delta-sticky, is that of test-e2e.
+test-modes: $(READY)  ## the e2e tests in each other mode: delta-replay, full-sticky, full-replay, evict, verify
+	@for mode in delta-replay full-sticky full-replay evict verify; do \
+		echo "== $$mode"; DAPR_TEST_MODE=$$mode $(MAKE) --no-print-directory test-e2e || exit; done
+
+FUZZ_EXAMPLES ?= 50000
+fuzz: $(READY)  ## the property test of sticky execution with 50,000 random cases (FUZZ_EXAMPLES)
+	DAPR_TEST_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/pytest tests/unit/worker/test_sticky_model.py --hypothesis-show-statistics $(PYTEST_ARGS)
+
+test-install: $(READY)  ## each way to install the built wheel, in a fresh environment (needs a package index)
+	$(VENV)/bin/python -m tools.install_ways
+
+docs: $(READY_DOCS)  ## the user's guide and the API reference, into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --quiet
+
+lint: $(READY)  ## ruff, mypy --strict, and pyright over the examples
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
 format: $(READY)  ## let ruff put the code in shape
 	$(VENV)/bin/ruff check --fix
@@ -87,6 +105,9 @@ $(READY): pyproject.toml
 
 $(READY_PROTO): pyproject.toml
 	$(call make_venv,$(VENV_PROTO),--group proto)
+
+$(READY_DOCS): pyproject.toml
+	$(call make_venv,$(VENV_DOCS),--group docs)
 
 # -mod=readonly: what is built is what go.mod and go.sum say, or nothing.
 define build_sidecar

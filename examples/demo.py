@@ -1,4 +1,4 @@
-"""The main job on real input: a shop's orders, processed by a workflow on a real sidecar. Run it with `make demo`.
+"""The main job on real input: a shop's orders, processed by a workflow on the emulator. Run it with `make demo`.
 
 Each order is checked, its items are reserved all at once, a large one waits for a person, the payment is tried until
 the bank answers, and the parcel leaves after a pause. At the end the committed history tells what happened, turn by
@@ -15,7 +15,7 @@ from typing import Any
 
 from dapr.ext.workflow._durabletask import client, task, worker
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from tools.go_sidecar import Sidecar, builds
+from dapr.ext.workflow.emulator import Emulator
 
 ORDERS = (
     {'id': 'A-100', 'customer': 'Ada', 'items': {'notebook': 3, 'pencil': 12}, 'total': 41.5},
@@ -113,9 +113,8 @@ def describe(event: pb.HistoryEvent) -> str:
 
 
 def main() -> None:
-    build = builds()[0]
-    with Sidecar(build) as sidecar:
-        say(f'sidecar durabletask-go {build.version} at {sidecar.address}')
+    with Emulator() as sidecar:
+        say(f'emulator at {sidecar.address}')
         with (
             worker.TaskHubGrpcWorker(host_address=sidecar.address) as w,
             client.TaskHubGrpcClient(host_address=sidecar.address) as c,

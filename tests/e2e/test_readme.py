@@ -1,4 +1,4 @@
-"""What the README shows works as it stands."""
+"""What the README and the guide show works as it stands."""
 
 from __future__ import annotations
 
@@ -11,17 +11,43 @@ from pathlib import Path
 from tools.go_sidecar import ROOT, Sidecar
 
 
-def test_the_first_workflow_runs(sidecar: Sidecar, tmp_path: Path) -> None:
-    (program,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
-    path = tmp_path / 'first.py'
-    path.write_text(program)
-    run = subprocess.run(
-        [sys.executable, str(path)],
-        env={**os.environ, 'DAPR_GRPC_ENDPOINT': sidecar.address, 'PYTHONPATH': str(ROOT)},
+def program_of(page: str) -> str:
+    """The one program of a page."""
+    (program,) = re.findall(r'```python\n(.*?)```', (ROOT / page).read_text(), re.DOTALL)
+    return str(program)
+
+
+def run(*arguments: str, **environ: str) -> str:
+    """What Python prints, run so; it has to succeed."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith('DAPR_')}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env={**bare, 'PYTHONPATH': str(ROOT), **environ},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == '["Hello Tokyo!", "Hello London!"]'
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_first_workflow_of_the_readme_runs(sidecar: Sidecar, tmp_path: Path) -> None:
+    path = tmp_path / 'first.py'
+    path.write_text(program_of('README.md'))
+
+    assert run(str(path), DAPR_GRPC_ENDPOINT=sidecar.address).strip() == '["Hello Tokyo!", "Hello London!"]'
+
+
+def test_the_first_workflow_of_the_guide_runs(tmp_path: Path) -> None:
+    path = tmp_path / 'greetings.py'
+    path.write_text(program_of('docs/guide/getting-started.md'))
+
+    assert run(str(path)).strip() == '["Hello Tokyo!", "Hello London!"]'
+
+
+def test_the_tests_that_the_guide_shows_pass(tmp_path: Path) -> None:
+    path = tmp_path / 'test_order.py'
+    path.write_text(program_of('docs/guide/testing.md'))
+
+    assert '2 passed' in run('-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(path))
