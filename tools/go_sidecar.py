@@ -1,6 +1,6 @@
-"""A real sidecar in a process of its own, for tests, benchmarks and the demo.
+"""A sidecar in a process of its own, for tests, benchmarks and the demo: a real one, or the emulator.
 
-`make sidecar` builds the binaries; their versions stand in tools/sidecar*/go.mod alone.
+`make sidecar` builds the binaries of the real ones; their versions stand in tools/sidecar*/go.mod alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import grpc
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_EMULATOR = 'emulator'
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _LOG_TAIL_BYTES = 4_000
@@ -31,26 +33,39 @@ _PORTS = range(20_000, 32_000)
 
 @dataclass(frozen=True)
 class Build:
-    """One build of the Go sidecar.
+    """One build of the Go sidecar, or the emulator.
 
     Attributes:
-        version: of the Go module, such as '0.14.0'.
+        version: of the Go module, such as '0.14.0'; or 'emulator'.
         sends_deltas: whether it knows stateful history.
-        binary: where `make sidecar` puts it; it need not be there.
+        binary: where `make sidecar` puts it, which need not be there; or the interpreter.
+        arguments: what comes before its own options.
     """
 
     version: str
     sends_deltas: bool
     binary: Path
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def is_emulator(self) -> bool:
+        """Whether it is the emulator, which answers as daprd does where the Go sidecar is poorer."""
+        return self.version == _EMULATOR
 
     @property
     def available(self) -> bool:
         """Whether the binary is there."""
         return self.binary.is_file()
 
+    def command(self, port: int, database: Path | None) -> list[str]:
+        """What runs it, on a port and with a SQLite file (None: in memory)."""
+        dashes = '--' if self.is_emulator else '-'
+        command = [str(self.binary), *self.arguments, f'{dashes}host', '127.0.0.1', f'{dashes}port', str(port)]
+        return command if database is None else [*command, f'{dashes}db', str(database)]
+
 
 def builds(environ: Mapping[str, str] | None = None) -> tuple[Build, ...]:
-    """The builds that the e2e tests run against, the newest first.
+    """The builds of the Go sidecar that the e2e tests run against, the newest first.
 
     Args:
         environ: where DAPR_SIDECAR_DIR is read, the folder of the binaries (default: `.bin` of the project).
@@ -61,6 +76,11 @@ def builds(environ: Mapping[str, str] | None = None) -> tuple[Build, ...]:
         Build(version, sends_deltas, folder / f'durabletask-go-{version}')
         for version, sends_deltas in ((_pinned('sidecar'), True), (_pinned('sidecar-older'), False))
     )
+
+
+def emulator() -> Build:
+    """The emulator, as this interpreter runs it."""
+    return Build(_EMULATOR, True, Path(sys.executable), ('-m', 'dapr.ext.workflow.emulator'))
 
 
 def _pinned(tool: str) -> str:
@@ -125,6 +145,11 @@ class Sidecar:
         """Whether its process runs."""
         return self._process is not None and self._process.running
 
+    @property
+    def pid(self) -> int | None:
+        """The id of its process; None when none was started."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Starts the process and waits until it answers Hello.
 
@@ -136,9 +161,7 @@ class Sidecar:
         # Else whoever listens there would answer the Hello below.
         if not _is_free(self._port):
             raise RuntimeError(f'another process listens at {self.address}: no sidecar can be started there')
-        command = [str(self.build.binary), '-host', '127.0.0.1', '-port', str(self._port)]
-        if not self._in_memory:
-            command += ['-db', str(self.database)]
+        command = self.build.command(self._port, None if self._in_memory else self.database)
         with self.log.open('ab') as log:
             self._process = _Guarded(command, log)
         try:

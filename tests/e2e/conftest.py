@@ -1,4 +1,5 @@
-"""Real sidecars for the e2e tests: a test that asks for `sidecar` runs against each build that `make sidecar` makes.
+"""Sidecars for the e2e tests: a test that asks for `sidecar` runs against the emulator, and against each build that
+`make sidecar` makes.
 
 DAPR_SIDECAR_DIR names the folder of the binaries (default: .bin). Where one is missing, its tests are skipped with a
 banner at the end of the run; under DAPR_E2E=require they fail.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tools.go_sidecar import Build, Sidecar, builds
+from tools.go_sidecar import Build, Sidecar, builds, emulator
 
 if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
@@ -57,7 +58,7 @@ def _skipped(reporter: pytest.TerminalReporter, build: Build) -> int:
 
 # Session scope: pytest puts all tests of one build together, and ends its sidecar before the next one starts. Two at
 # once would take both cores of a small machine, since each polls.
-@pytest.fixture(scope='session', params=builds(), ids=lambda build: build.version)
+@pytest.fixture(scope='session', params=[emulator(), *builds()], ids=lambda build: build.version)
 def _shared_sidecar(request: pytest.FixtureRequest) -> Iterator[Sidecar]:
     build: Build = request.param
     if not build.available:

@@ -6,10 +6,11 @@ from dapr.ext.workflow._durabletask import task
 from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from tests.support.e2e import NewId, NewWorker, Workflow, run, serve
+from tools.go_sidecar import Sidecar
 
 
 def test_a_call_asks_for_history_to_be_handed_on_which_the_go_sidecar_does_not_do(
-    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+    sidecar: Sidecar, client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
     def has_history(ctx: task.ActivityContext, _: None) -> bool:
         return ctx.get_propagated_history() is not None
@@ -25,7 +26,7 @@ def test_a_call_asks_for_history_to_be_handed_on_which_the_go_sidecar_does_not_d
     serve(new_worker, [parent, child], [has_history])
     instance_id = new_id()
 
-    assert run(client, parent, instance_id) == [False, False]  # daprd hands it on
+    assert run(client, parent, instance_id) == [sidecar.build.is_emulator] * 2  # as daprd
 
     history = client.get_instance_history(instance_id)
     assert [

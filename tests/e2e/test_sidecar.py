@@ -13,8 +13,8 @@ def _hello(address: str) -> bytes:
         return hello(channel)(b'', timeout=10, wait_for_ready=True)
 
 
-def test_each_build_runs_its_own_binary_and_answers_hello(sidecar: Sidecar) -> None:
-    assert sidecar.build.version in sidecar.build.binary.name
+def test_each_build_runs_its_own_program_and_answers_hello(sidecar: Sidecar) -> None:
+    assert sidecar.build.version in ' '.join(sidecar.build.command(0, None))
     assert _hello(sidecar.address) == b''
 
 

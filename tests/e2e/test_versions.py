@@ -11,6 +11,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from tests.support.e2e import NewId, NewWorker, TurnWatch, Workflow, completed, failure, outline
 from tests.support.scenarios import echo
+from tools.go_sidecar import Sidecar
 
 
 def versions_told(client: TaskHubGrpcClient, instance_id: str) -> list[pb.WorkflowVersion]:
@@ -34,7 +35,7 @@ def after(ctx: task.OrchestrationContext, _: None) -> Workflow:
 
 
 def test_patches_change_new_instances_only_and_are_written_into_their_history(
-    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+    sidecar: Sidecar, client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
     def serve(workflow: Callable[..., Workflow]) -> TaskHubGrpcWorker:
         worker = new_worker()
@@ -56,10 +57,14 @@ def test_patches_change_new_instances_only_and_are_written_into_their_history(
         assert completed(client, old) == ['old', 'more']
         assert completed(client, new) == ['new', 'more']
 
-    assert [list(version.patches) for version in versions_told(client, old)] == [['one-more'], ['one-more']]
-    assert [list(version.patches) for version in versions_told(client, new)] == [
-        *(['new-path'], ['new-path'], ['new-path', 'one-more'], ['new-path', 'one-more'])
-    ]
+    told = [[list(version.patches) for version in versions_told(client, id)] for id in (old, new)]
+    if sidecar.build.is_emulator:  # as daprd, which writes down what a turn has told for the first time
+        assert told == [[['one-more']], [['new-path'], ['one-more']]]
+    else:
+        assert told == [
+            [['one-more'], ['one-more']],
+            [['new-path'], ['new-path'], ['new-path', 'one-more'], ['new-path', 'one-more']],
+        ]
 
 
 def test_a_change_that_is_not_guarded_fails_the_instances_that_run(
@@ -99,7 +104,7 @@ def report_2(ctx: task.OrchestrationContext, _: None) -> Workflow:
 
 
 def test_instances_keep_the_version_they_began_with_and_wait_where_it_is_missing(
-    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+    sidecar: Sidecar, client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
     watch = TurnWatch()
 
@@ -119,6 +124,11 @@ def test_instances_keep_the_version_they_began_with_and_wait_where_it_is_missing
         client.raise_orchestration_event(stalled, 'go')
         answers = watch.wait_for_turns(stalled, 2)
         assert [a.WhichOneof('workflowActionType') for a in answers[1].actions] == ['workflowVersionNotAvailable']
+        if sidecar.build.is_emulator:
+            state = client.get_orchestration_state(stalled)
+            assert state is not None
+            assert state.runtime_status is OrchestrationStatus.STALLED
+            assert outline(client, stalled)[-1] == 'executionStalled'
 
     with serve(v1=report_1, v2=report_2):
         client.schedule_new_orchestration('report', instance_id=new)
@@ -127,15 +137,16 @@ def test_instances_keep_the_version_they_began_with_and_wait_where_it_is_missing
         assert completed(client, old) == 'version 1'
         assert completed(client, new) == 'version 2'
 
-        # daprd runs a stalled instance again as soon as a worker has the version. The Go sidecar has committed the turn
-        # without a word of its being stalled, and only the next event wakes the instance.
-        state = client.get_orchestration_state(stalled)
-        assert state is not None
-        assert state.runtime_status is OrchestrationStatus.RUNNING
-        assert outline(client, stalled) == [
-            *('workflowStarted', 'executionStarted', 'timerCreated 1', 'workflowStarted', 'eventRaised go')
-        ]
-        client.raise_orchestration_event(stalled, 'anything')
+        if not sidecar.build.is_emulator:
+            # daprd runs a stalled instance again as soon as a worker has the version. The Go sidecar has committed the
+            # turn without a word of its being stalled, and only the next event wakes the instance.
+            state = client.get_orchestration_state(stalled)
+            assert state is not None
+            assert state.runtime_status is OrchestrationStatus.RUNNING
+            assert outline(client, stalled) == [
+                *('workflowStarted', 'executionStarted', 'timerCreated 1', 'workflowStarted', 'eventRaised go')
+            ]
+            client.raise_orchestration_event(stalled, 'anything')
         assert completed(client, stalled) == 'version 1'
 
     assert {version.name for version in versions_told(client, old)} == {'v1'}

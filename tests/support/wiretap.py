@@ -51,7 +51,7 @@ class WireTap(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercepto
         return continuation(client_call_details, request)
 
     def intercept_unary_stream(self, continuation: Callable[..., Any], client_call_details: Any, request: Any) -> Any:
-        return _Tapped(continuation(client_call_details, request), self._note)
+        return TappedStream(continuation(client_call_details, request), self._note)
 
     def _note(self, item: pb.WorkItem) -> None:
         if item.HasField('workflowRequest'):
@@ -62,7 +62,7 @@ class WireTap(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercepto
                 self._turns.append(turn)
 
 
-class _Tapped:
+class TappedStream:
     """A stream that is listened to; all else is the stream's own."""
 
     def __init__(self, call: Any, note: Callable[[pb.WorkItem], None]) -> None:

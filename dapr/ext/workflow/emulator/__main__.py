@@ -1,0 +1,112 @@
+"""`python -m dapr.ext.workflow.emulator`: a Dapr workflow sidecar for development, tests and demos.
+
+It prints a line for each listener, `listening on HOST:PORT`, and serves until SIGINT or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dapr.ext.workflow.emulator.errors import StoreError
+from dapr.ext.workflow.emulator.server import Emulator
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_LEVELS = ('debug', 'info', 'warning', 'error')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the emulator until a signal ends it.
+
+    Args:
+        arguments: The command line. Default: that of the process.
+
+    Returns:
+        The exit code: 0 after a signal, 1 when it could not start.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level.upper(), format='%(asctime)s %(levelname)s %(message)s', stream=sys.stderr
+    )
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    try:
+        emulator = Emulator(
+            options.host,
+            options.port,
+            options.db,
+            options.api_token or os.environ.get('DAPR_API_TOKEN'),
+            apps=dict(options.app),
+            allow_insecure=options.allow_insecure,
+        )
+        with emulator:
+            for name, _ in options.app or [('', 0)]:
+                suffix = f' for app {name}' if name else ''
+                print(f'listening on {emulator.address_of(name)}{suffix}', flush=True)  # noqa: T201
+            stop.wait()
+    except (OSError, StoreError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m dapr.ext.workflow.emulator',
+        description='A Dapr workflow sidecar for development, tests and demos.',
+    )
+    parser.add_argument('--host', default='127.0.0.1', help='the address to listen on (default: %(default)s)')
+    parser.add_argument('--port', type=_port, default=4001, help='the port; 0: a free one (default: %(default)s)')
+    parser.add_argument('--db', metavar='FILE', help='the SQLite file; without it nothing outlives the process')
+    parser.add_argument(
+        '--api-token',
+        metavar='TOKEN',
+        help='what each call has to carry as metadata dapr-api-token (default: DAPR_API_TOKEN, which other users of '
+        'the machine do not see)',
+    )
+    parser.add_argument(
+        '--app',
+        type=_app,
+        action='append',
+        default=[],
+        metavar='NAME=PORT',
+        help='play the sidecar of this app, on a port of its own and not on --port; give it once for each app',
+    )
+    parser.add_argument(
+        '--allow-insecure', action='store_true', help='let a host other than the loopback go without a token'
+    )
+    parser.add_argument(
+        '--log-level', choices=_LEVELS, default='info', help='what is told on stderr (default: %(default)s)'
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f'{text!r} is no port (0 to 65535)')
+    return port
+
+
+def _app(text: str) -> tuple[str, int]:
+    name, separator, port = text.rpartition('=')
+    if not separator or not name:
+        raise argparse.ArgumentTypeError(f'{text!r} is not NAME=PORT')
+    return name, _port(port)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What all listeners of an emulator share: the backend, and those who act on what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from dapr.ext.workflow.emulator.alarm import Alarm
+from dapr.ext.workflow.emulator.backend import Backend
+from dapr.ext.workflow.emulator.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS, Dispatcher
+from dapr.ext.workflow.emulator.seam import ActivityWork, Key
+from dapr.ext.workflow.emulator.store import Store
+from dapr.ext.workflow.emulator.waits import Waits
+
+__all__ = ['Core']
+
+
+class Core:
+    """The backend and its observers. It is made and used on one event loop, so nothing in it takes a lock.
+
+    Args:
+        store: The database; the core closes it.
+        loop: The event loop.
+        apps: The apps that it plays; none: the one that takes everything.
+        clock: The time that timers and events go by, in seconds since the epoch. Default: the system's.
+        lease_seconds: How long a turn's answer is waited for. Default: 120.
+        ping_seconds: The time between two health pings. Default: 30.
+        logger: Where failures are told.
+
+    Attributes:
+        backend: The instances.
+        dispatcher: The worker streams.
+        waits: Those who wait for an instance.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        logger: logging.Logger,
+        *,
+        apps: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
+        lease_seconds: float = DEFAULT_LEASE_SECONDS,
+        ping_seconds: float = DEFAULT_PING_SECONDS,
+    ) -> None:
+        self.backend = Backend(store, self, clock=clock, apps=apps)
+        self.waits = Waits()
+        self.dispatcher = Dispatcher(self.backend, loop, logger, lease_seconds=lease_seconds, ping_seconds=ping_seconds)
+        self._alarm = Alarm(self.backend, clock, loop, logger)
+        self.backend.recover()
+        self._alarm.changed()
+
+    def shut_down(self) -> None:
+        """Ends streams and waits. Other calls that are in flight may still end as they should."""
+        self._alarm.close()
+        self.dispatcher.close()
+        self.waits.close()
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.backend.close()
+
+    # -- what the backend tells ----------------------------------------------------------------------------------------
+
+    def turn_ready(self, key: Key) -> None:
+        self.dispatcher.turns.ready(key)
+
+    def turn_dropped(self, key: Key) -> None:
+        self.dispatcher.turns.dropped(key)
+
+    def activity_ready(self, work: ActivityWork) -> None:
+        self.dispatcher.activities.ready(work)
+
+    def activity_dropped(self, row_id: int) -> None:
+        self.dispatcher.activities.dropped(row_id)
+
+    def started(self, key: Key) -> None:
+        self.waits.started(key)
+
+    def ended(self, key: Key) -> None:
+        self.dispatcher.turns.ended(key)
+        self.waits.ended(key)
+
+    def timers_changed(self) -> None:
+        self._alarm.changed()

@@ -1,0 +1,90 @@
+"""Those who wait for an instance to start or to end: a future each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from dapr.ext.workflow.emulator.seam import Key
+
+__all__ = ['ShuttingDown', 'Waits']
+
+_Futures: TypeAlias = 'dict[Key, set[asyncio.Future[None]]]'
+
+
+class ShuttingDown(Exception):
+    """The emulator stops; what was waited for may still come, but not from this process."""
+
+
+class Waits:
+    """Who waits for which instance. It is used on the event loop only.
+
+    A wait costs one future, and nothing happens for it until it ends. Whether the instance is there does not matter:
+    it may come.
+    """
+
+    def __init__(self) -> None:
+        self._starts: _Futures = {}
+        self._ends: _Futures = {}
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return sum(len(waiters) for futures in (self._starts, self._ends) for waiters in futures.values())
+
+    async def until_started(self, key: Key, is_started: Callable[[Key], bool]) -> None:
+        """Waits until an instance has started.
+
+        Args:
+            key: The instance.
+            is_started: Whether it has, now.
+
+        Raises:
+            ShuttingDown: The emulator stops first.
+        """
+        await self._until(self._starts, key, is_started)
+
+    async def until_ended(self, key: Key, is_ended: Callable[[Key], bool]) -> None:
+        """Waits until an instance has ended; the rest as with `until_started`."""
+        await self._until(self._ends, key, is_ended)
+
+    def started(self, key: Key) -> None:
+        """Wakes those who wait for the start of an instance."""
+        _wake(self._starts.pop(key, ()))
+
+    def ended(self, key: Key) -> None:
+        """Wakes those who wait for the end of an instance, and those who wait for its start."""
+        self.started(key)
+        _wake(self._ends.pop(key, ()))
+
+    def close(self) -> None:
+        """Ends all waits, those that come later too, with `ShuttingDown`."""
+        self._closed = True
+        for futures in (self._starts, self._ends):
+            for waiters in futures.values():
+                _wake(waiters)
+            futures.clear()
+
+    async def _until(self, futures: _Futures, key: Key, is_so: Callable[[Key], bool]) -> None:
+        # Asked again after each wake-up: by then the instance may be purged, or be a new one of the same id.
+        while not is_so(key):
+            if self._closed:
+                raise ShuttingDown
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            futures.setdefault(key, set()).add(future)
+            try:
+                await future
+            except asyncio.CancelledError:
+                # The caller is gone, or its deadline has come.
+                waiters = futures.get(key, set())
+                waiters.discard(future)
+                if not waiters:
+                    futures.pop(key, None)
+                raise
+
+
+def _wake(waiters: Iterable[asyncio.Future[None]]) -> None:
+    for future in waiters:
+        if not future.done():
+            future.set_result(None)
