@@ -20,12 +20,12 @@ durabletask_version = $(shell sed -n 's|.*github.com/dapr/durabletask-go v\([0-9
 SIDECAR := .bin/durabletask-go-$(call durabletask_version,sidecar)
 SIDECAR_OLDER := .bin/durabletask-go-$(call durabletask_version,sidecar-older)
 # With DAPR_SIDECAR_DIR the sidecars are there already, and none is built.
-NEEDED_SIDECAR := $(if $(DAPR_SIDECAR_DIR),,$(SIDECAR))
+NEEDED_SIDECARS := $(if $(DAPR_SIDECAR_DIR),,$(SIDECAR) $(SIDECAR_OLDER))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-e2e test-install test-modes fuzz docs lint format gen-proto sidecar bench tox interpreters
+.PHONY: help demo test test-unit test-e2e test-install test-modes test-kills fuzz docs lint format gen-proto sidecar bench tox interpreters
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -45,13 +45,18 @@ test-e2e: $(READY)  ## the tests against real sidecars, which are built first wh
 	$(VENV)/bin/pytest tests/e2e $(PYTEST_ARGS)
 
 # What workers keep between turns must not show. The first mode, delta-sticky, is that of test-e2e.
-test-modes: $(READY)  ## the e2e tests in each other mode: delta-replay, full-sticky, full-replay, evict, verify
-	@for mode in delta-replay full-sticky full-replay evict verify; do \
+MODES ?= delta-replay full-sticky full-replay evict verify
+test-modes: $(READY)  ## the e2e tests in each other mode: delta-replay, full-sticky, full-replay, evict, verify (MODES)
+	@for mode in $(MODES); do \
 		echo "== $$mode"; DAPR_TEST_MODE=$$mode $(MAKE) --no-print-directory test-e2e || exit; done
 
 FUZZ_EXAMPLES ?= 50000
 fuzz: $(READY)  ## the property test of sticky execution with 50,000 random cases (FUZZ_EXAMPLES)
-	DAPR_TEST_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/pytest tests/unit/worker/test_sticky_model.py --hypothesis-show-statistics $(PYTEST_ARGS)
+	DAPR_TEST_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/pytest tests/unit/worker/test_sticky_model.py $(PYTEST_ARGS)
+
+KILLS ?= 200
+test-kills: $(READY)  ## kill -9 of the emulator and of a worker under load, 200 times each (KILLS)
+	DAPR_TEST_KILLS=$(KILLS) $(VENV)/bin/pytest -s tests/e2e/test_kills.py $(PYTEST_ARGS)
 
 test-install: $(READY)  ## each way to install the built wheel, in a fresh environment (needs a package index)
 	$(VENV)/bin/python -m tools.install_ways
@@ -74,7 +79,7 @@ gen-proto: $(READY_PROTO)  ## make the stubs of proto/ anew
 
 sidecar: $(SIDECAR) $(SIDECAR_OLDER)  ## build the Go sidecars of the e2e tests into .bin/ (needs Go)
 
-bench: $(READY) $(NEEDED_SIDECAR)  ## measure replay and throughput beside dapr 1.19.0
+bench: $(READY) $(NEEDED_SIDECARS)  ## measure replay and throughput beside dapr 1.19.0
 	$(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
 
 tox: $(READY)  ## the unit tests on every Python that is found, and on the oldest and the newest dependencies

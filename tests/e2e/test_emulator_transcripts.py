@@ -1,4 +1,4 @@
-"""The recorded scenarios, run on the emulator: it sends the work items that daprd sent, and commits what daprd committed."""
+"""The recorded scenarios, run on the emulator: it sends the work items that daprd sent, and commits the same events."""
 
 from __future__ import annotations
 

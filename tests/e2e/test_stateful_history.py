@@ -17,6 +17,9 @@ from tests.support.e2e import NewId, NewWorker, Workflow, completed, outline, ru
 from tests.support.wiretap import WireTap
 from tools.go_sidecar import Sidecar
 
+# It sets the options of its workers itself.
+pytestmark = pytest.mark.own_mode
+
 
 def step(ctx: ActivityContext, value: Any) -> Any:
     return value

@@ -18,6 +18,9 @@ from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from tests.support.e2e import NewId, NewWorker, Workflow, completed, failure, outline, run, serve, wait
 from tests.support.wiretap import WireTap
 
+# It sets the options of its workers itself.
+pytestmark = pytest.mark.own_mode
+
 begun: Counter[str] = Counter()
 closed: dict[str, threading.Event] = {}
 

@@ -141,6 +141,16 @@ def committed_events(action: pb.WorkflowAction) -> list[Event]:
     return []
 
 
+def committed_batch(new_events: Iterable[Event], version_name: str | None, patches: Iterable[str]) -> list[Event]:
+    """The new events of a turn as a sidecar commits them: with the version that the answer carried, if any."""
+    batch = [Event.FromString(event.SerializeToString()) for event in new_events]
+    version = pb.WorkflowVersion(name=version_name or None, patches=patches)
+    first = next((event for event in batch if event.HasField('workflowStarted')), None)
+    if first is not None and version.ByteSize():
+        first.workflowStarted.version.CopyFrom(version)
+    return batch
+
+
 class Driver:
     """One workflow instance, turn by turn.
 
@@ -192,25 +202,18 @@ class Driver:
 
     @staticmethod
     def _same(whole: ExecutionResults, kept: ExecutionResults) -> None:
-        assert [_without_trace(action) for action in kept.actions] == [_without_trace(a) for a in whole.actions]
+        assert [without_trace(action) for action in kept.actions] == [without_trace(a) for a in whole.actions]
         assert kept.encoded_custom_status == whole.encoded_custom_status
         assert (kept.version_name, kept.patches) == (whole.version_name, whole.patches)
 
     def _commit(self, new_events: Iterable[Event], results: ExecutionResults) -> None:
-        batch = [Event.FromString(event.SerializeToString()) for event in new_events]
-        if results.patches or results.version_name:
-            first = next((event for event in batch if event.HasField('workflowStarted')), None)
-            if first is not None:
-                first.workflowStarted.version.patches[:] = results.patches or []
-                if results.version_name:
-                    first.workflowStarted.version.name = results.version_name
-        self.committed += batch
+        self.committed += committed_batch(new_events, results.version_name, results.patches or ())
         self._stands_at = len(self.committed)
         for action in results.actions:
             self.committed += committed_events(action)
 
 
-def _without_trace(action: pb.WorkflowAction) -> pb.WorkflowAction:
+def without_trace(action: pb.WorkflowAction) -> pb.WorkflowAction:
     copy = pb.WorkflowAction()
     copy.CopyFrom(action)
     if copy.HasField('completeWorkflow'):

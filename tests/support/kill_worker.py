@@ -5,6 +5,7 @@ What its workflows come to, and which events that commits, is known beforehand: 
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Generator
@@ -70,7 +71,7 @@ def retried(ctx: task.OrchestrationContext, value: int) -> Workflow:
 
 def main(address: str) -> None:
     # A sidecar that is killed all the time is no reason to wait for long.
-    stream.Backoff = lambda: Backoff(first=0.02, longest=0.1)  # type: ignore[attr-defined]
+    setattr(stream, 'Backoff', functools.partial(Backoff, first=0.02, longest=0.1))  # noqa: B010
     with TaskHubGrpcWorker(host_address=address, stop_timeout=5, log_handler=logging.NullHandler()) as worker:
         for workflow in (steps, fan, timers, family, generations, retried):
             worker.add_orchestrator(workflow)

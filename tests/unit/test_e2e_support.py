@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import subprocess
 import sys
@@ -69,7 +70,9 @@ def test_without_a_sidecar_the_tests_fail_where_it_is_required(tmp_path: Path) -
 
     assert run.returncode == 1, run.stdout
     assert 'DAPR_E2E=require, and no sidecar' in run.stdout
-    assert 'passed' not in run.stdout
+    # What passes are the tests on the emulator, which is always there: one third of all.
+    counts = {what: int(number) for number, what in re.findall(r'(\d+) (passed|errors|failed)', run.stdout)}
+    assert counts == {'passed': counts['passed'], 'errors': counts['passed'] * len(builds())}
 
 
 def test_a_misspelt_requirement_is_refused() -> None:

@@ -1,5 +1,7 @@
-"""The worker's memory of histories, against a sidecar that does what the test tells it. Sticky execution is off: with it
-no history is kept."""
+"""The worker's memory of histories, against a sidecar that does what the test tells it.
+
+Sticky execution is off: with it no history is kept.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,9 @@ from tests.support.engine import execution_started, task_completed, task_schedul
 from tests.support.fake_sidecar import DEADLINE_SECONDS, FakeSidecar
 from tests.support.scenarios import Workflow
 from tests.support.work_items import Gate
+
+# It sets the options of its workers itself.
+pytestmark = pytest.mark.own_mode
 
 NewWorker = Callable[..., TaskHubGrpcWorker]
 Events = list[pb.HistoryEvent]

@@ -12,6 +12,9 @@ from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from tests.support import scenarios, transcripts
 from tests.support.fake_sidecar import FakeSidecar
 
+# It sets the options of its workers itself.
+pytestmark = pytest.mark.own_mode
+
 
 @pytest.mark.parametrize('is_sticky', [True, False], ids=['sticky', 'replayed'])
 @pytest.mark.parametrize('path', transcripts.FILES, ids=transcripts.name_of)
