@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import history_cache, replay, transport_spike, worker
+from benchmarks import emulator, history_cache, replay, sticky, transport_spike, worker
 from benchmarks.peer import our_environment, peer_environment
 from benchmarks.process import Environment
 from benchmarks.report import write_result
@@ -15,10 +15,12 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'replay': replay.run,
     'worker': worker.run,
     'history-cache': history_cache.run,
+    'sticky': sticky.run,
+    'emulator': emulator.run,
     'transport': transport_spike.run,
 }
 # The spike chose the transport; it is run by its name when that choice is looked at again.
-_DEFAULT = ('replay', 'worker', 'history-cache')
+_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator')
 
 
 def main() -> None:
