@@ -7,6 +7,7 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from dapr.ext.workflow import (
@@ -88,3 +89,25 @@ async def _ask_again(host: str, port: str, instance_id: str) -> None:
         assert state.serialized_output == '[8, false, "charged order 7"]'
     finally:
         await client.aclose()
+
+
+@pytest.mark.own_mode
+def test_a_runtime_tells_what_it_keeps(sidecar: Sidecar) -> None:
+    host, port = sidecar.address.split(':')
+    runtime = WorkflowRuntime(host, port, disable_sticky_execution=False)
+
+    @runtime.workflow(name='two_steps_in_a_kept_workflow')
+    def two_steps(ctx: DaprWorkflowContext, _: None) -> Any:
+        for _number in range(2):
+            yield ctx.call_activity('nothing_to_do')
+
+    @runtime.activity(name='nothing_to_do')
+    def nothing(ctx: WorkflowActivityContext) -> None:
+        return None
+
+    with runtime, DaprWorkflowClient(host, port) as client:
+        instance_id = client.schedule_new_workflow(two_steps)
+        assert client.wait_for_workflow_completion(instance_id, timeout_in_seconds=60) is not None
+        stats = runtime.sticky_execution_stats
+    assert (stats.hits, stats.misses.total, stats.running) == (2, 0, 0)
+    assert runtime.history_cache_stats.entries == 0

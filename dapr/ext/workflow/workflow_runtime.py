@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar, overload
 
 from dapr.ext.workflow._durabletask.history.bounds import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
+from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
@@ -222,6 +223,16 @@ class WorkflowRuntime:
         """Stops taking work and waits for what is running, up to 30 seconds. It can be started again."""
         self._started.clear()
         self.__worker.stop()
+
+    @property
+    def sticky_execution_stats(self) -> StickyStats:
+        """What sticky execution has done since the runtime was made, and what it holds now."""
+        return self.__worker.sticky_execution_stats
+
+    @property
+    def history_cache_stats(self) -> HistoryCacheStats:
+        """The same of the history cache, which is in use under `disable_sticky_execution` alone."""
+        return self.__worker.history_cache_stats
 
     @property
     def _registry(self) -> Any:
