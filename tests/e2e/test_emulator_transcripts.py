@@ -71,6 +71,7 @@ def has_answered(count: int, lines: list[recording.Line]) -> bool:
     return recording.answered_events(lines) >= count
 
 
+@pytest.mark.own_mode  # it was recorded with deltas
 @pytest.mark.parametrize('path', [p for p in transcripts.FILES if 'daprd' in p.parent.name], ids=lambda path: path.stem)
 def test_it_is_as_daprd_in_what_it_sends_and_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: list[recording.Line] = [json.loads(line) for line in path.read_text().splitlines()]

@@ -115,7 +115,7 @@ def test_histories_and_outputs_are_the_same_without_it(
 def test_bytes_received_grow_with_the_history_and_not_with_its_square(
     sidecar: Sidecar, client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
-    rounds = 100 if sidecar.build.sends_deltas else 20
+    rounds = 50 if sidecar.build.sends_deltas else 20
     tap, _ = tapped(new_worker)
     instance_id = new_id()
     assert run(client, padded_rounds, instance_id, rounds) == rounds * 10 * 1024

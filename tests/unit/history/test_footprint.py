@@ -7,9 +7,11 @@ import logging
 import tracemalloc
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 
 from dapr.ext.workflow._durabletask.history import footprint as footprint_module
 from dapr.ext.workflow._durabletask.history.fence import DispatchFence
@@ -25,7 +27,9 @@ from tests.support.engine import (
     committed_events,
     event_raised,
     execution_started,
+    suspended,
     task_completed,
+    task_scheduled,
     workflow_started,
 )
 from tests.support.scenarios import Workflow
@@ -206,3 +210,67 @@ def test_what_a_workflow_was_given_since_it_was_measured_counts_as_held() -> Non
         park(sticky, executor, [request.SerializeToString() for request in items], 1)
         sizes.append(size_of(sticky, 1))
     assert sizes[1] - sizes[0] >= digest_of(second.newEvents)[1]
+
+
+# What came with a work item: one message that is held keeps all of the request
+
+
+def pending(ctx: Context, _: None) -> Workflow:
+    slow = ctx.call_activity('slow')
+    yield ctx.call_activity('step')
+    ctx.call_activity('later')
+    yield slow
+
+
+def waiting(ctx: Context, _: None) -> Workflow:
+    event = ctx.wait_for_external_event('go')
+    slow = ctx.call_activity('slow')
+    yield when_all([event, slow])
+
+
+def messages_in(roots: Iterable[object]) -> list[Message]:
+    found: dict[int, object] = {}
+    left = list(roots)
+    while left:
+        held = left.pop()
+        if id(held) not in found and not isinstance(held, (type, ModuleType, FunctionType)):
+            found[id(held)] = held
+            left.extend(gc.get_referents(held))
+    return [held for held in found.values() if isinstance(held, Message)]
+
+
+@pytest.mark.parametrize(
+    ('workflow', 'past', 'new'),
+    [
+        pytest.param(
+            pending,
+            [workflow_started(), execution_started('pending'), task_scheduled(1, 'slow'), task_scheduled(2, 'step')],
+            [workflow_started(), task_completed(2)],
+            id='confirmed and pending',
+        ),
+        pytest.param(
+            waiting,
+            [workflow_started(), execution_started('waiting'), task_scheduled(1, 'slow')],
+            [workflow_started()],
+            id='confirmed by a history without optional timers',
+        ),
+        pytest.param(
+            pending,
+            [workflow_started(), execution_started('pending'), task_scheduled(1, 'slow'), task_scheduled(2, 'step')],
+            [workflow_started(), task_completed(2), suspended()],
+            id='not sent, for it is suspended',
+        ),
+    ],
+)
+def test_a_workflow_that_was_replayed_holds_no_message_of_the_work_item(
+    workflow: Callable[..., Workflow], past: list[pb.HistoryEvent], new: list[pb.HistoryEvent]
+) -> None:
+    registry = _Registry()
+    registry.add_orchestrator(workflow)
+    executor = _OrchestrationExecutor(registry, LOGGER)
+    request = pb.WorkflowRequest(instanceId='i', pastEvents=past, newEvents=new)
+    instance = executor.replayed('i', request.pastEvents)
+    executor.run(instance, request.newEvents)
+    assert not instance.is_ended
+    given = {id(event) for event in (*request.pastEvents, *request.newEvents)}
+    assert [held for held in messages_in(instance.holdings()) if id(held) in given] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -316,6 +317,22 @@ def test_what_is_thrown_away_is_closed_by_a_sweep_and_not_before() -> None:
     assert (len(kept.closed), kept.sticky.next_expiry()) == (1, None)
     kept.sticky.reset()
     assert told == [0], 'there was nothing to close'
+
+
+def test_what_is_thrown_away_while_a_sweep_ends_is_told_as_well() -> None:
+    class Swept(deque[WorkflowInstance]):
+        def extend(self, instances: Iterable[WorkflowInstance]) -> None:
+            self.clear()  # a sweep has just closed what was there
+            super().extend(instances)
+
+    kept = Kept()
+    told: list[str] = []
+    kept.sticky.on_discard = lambda: told.append('told')
+    kept.sticky._discarded = Swept()
+    for _ in range(2):
+        kept.run(request(1))
+        kept.sticky.reset()
+    assert told == ['told', 'told']
 
 
 # What is compared

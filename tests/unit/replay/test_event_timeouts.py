@@ -175,3 +175,25 @@ def test_an_uncaught_timeout_fails_the_workflow_as_itself() -> None:
     driver = Driver(workflow)
     driver.start()
     assert completion(driver.turn(timer_fired(1))).failureDetails.errorType == 'TimeoutError'
+
+
+@pytest.mark.parametrize('timeout', [timedelta(hours=1), None], ids=['limited', 'without a limit'])
+def test_the_timer_of_a_wait_whose_event_came_is_not_kept(timeout: timedelta | None) -> None:
+    """One for each wait would add up in a workflow that is kept running."""
+    contexts: list[Context] = []
+
+    def workflow(ctx: Context, _: None) -> Workflow:
+        contexts.append(ctx)
+        for _number in range(5):
+            yield ctx.wait_for_external_event('go', timeout=timeout)
+        yield ctx.call_activity('last')
+
+    driver = Driver(workflow)
+    driver.start()
+    for _number in range(5):
+        results = driver.turn(event_raised('go'))
+    assert kinds(results) == [(6, 'scheduleTask')]
+    kept = contexts[1]  # the first was thrown away with its replay
+    assert list(kept._unresolved) == [6]
+    assert not kept._wait_timers
+    assert kinds(driver.turn(timer_fired(1))) == [], 'one that fires late is ignored'

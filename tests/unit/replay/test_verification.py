@@ -197,6 +197,25 @@ def test_a_workflow_that_depends_on_what_is_not_in_its_history_is_found_out(
     assert (run.sticky.stats.hits, run.sticky.stats.running) == (1, 0)
 
 
+def test_the_failure_of_a_workflow_that_is_found_out_has_an_id_that_no_action_has() -> None:
+    names = iter(['first', 'another'])
+
+    def fickle(ctx: Context, _: None) -> Workflow:
+        activities = [ctx.call_activity('same') for _ in range(5)]
+        yield activities[0]
+        yield activities[1]
+        yield activities[2]
+        yield ctx.call_activity(next(names))
+
+    run = Run(fickle, as_deltas=True)
+    run.turn()
+    run.turn(task_completed(1))
+    run.turn(task_completed(2))
+    (action,) = run.turn(task_completed(3)).actions  # its delta has no action
+    assert action.completeWorkflow.failureDetails.errorType == 'NonDeterminismError'
+    assert action.id == 7
+
+
 @pytest.mark.parametrize('as_deltas', [False, True])
 def test_a_deterministic_workflow_passes(as_deltas: bool) -> None:
     def steady(ctx: Context, _: None) -> Workflow:
@@ -215,7 +234,9 @@ def test_a_deterministic_workflow_passes(as_deltas: bool) -> None:
     assert (run.sticky.stats.hits, run.sticky.stats.running) == (3, 0)
 
 
-def test_a_history_that_cannot_be_had_leaves_the_turn_unchecked(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_history_that_cannot_be_had_leaves_the_turn_unchecked_and_the_stream_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def steady(ctx: Context, _: None) -> Workflow:
         for name in 'abc':
             yield ctx.call_activity(name)
@@ -226,7 +247,7 @@ def test_a_history_that_cannot_be_had_leaves_the_turn_unchecked(caplog: pytest.L
     run.is_fetch_failing = True
     (action,) = run.turn(task_completed(2)).actions
     assert action.scheduleTask.name == 'c'
-    assert len(run.given_up) == 1
+    assert run.given_up == []
     assert 'the history for the check of its replay cannot be had' in caplog.text
 
 

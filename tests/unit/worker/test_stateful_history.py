@@ -228,6 +228,24 @@ def test_the_janitor_wakes_for_what_is_put_while_nothing_is_kept(monkeypatch: py
             thread.join(DEADLINE_SECONDS)
 
 
+def test_the_janitor_sweeps_once_more_when_it_is_stopped_during_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = _WorkflowHistoryCache()
+    janitor = Janitor(cache)
+    sweeps: list[str] = []
+
+    def sweep() -> None:
+        sweeps.append('sweep')
+        janitor.stop()
+
+    monkeypatch.setattr(cache, 'sweep_expired', sweep)
+    janitor.wake()
+    janitor.start()
+    for thread in janitor.threads:
+        thread.join(DEADLINE_SECONDS)
+        assert not thread.is_alive()
+    assert len(sweeps) == 2
+
+
 def test_a_turn_that_outlives_its_worker_writes_nothing_into_the_next_start(
     sidecar: FakeSidecar, new_worker: NewWorker
 ) -> None:

@@ -106,6 +106,7 @@ def test_stop_ends_every_step_of_starting_under_opentelemetry(sidecar: FakeSidec
 # The surface
 
 
+@pytest.mark.own_mode
 def test_the_constructor_is_the_contracts_and_has_sticky_execution(new_worker: NewWorker) -> None:
     parameters = inspect.signature(TaskHubGrpcWorker).parameters.values()
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)

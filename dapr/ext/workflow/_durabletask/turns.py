@@ -99,22 +99,24 @@ class Turns:
 
     def _resolved(self, request: pb.WorkflowRequest, ticket: Ticket) -> ResolvedHistory | None:
         """The whole history before this turn; None when it is not to be had and the item is left unanswered."""
-        if self._resolver is None:
-            if request.cachedHistory.eventCount == 0:
-                return ResolvedHistory(request.pastEvents)
-            self._logger.error(
-                '%s: the sidecar left out %d events of the history, which this worker did not say that it keeps. The '
-                'turn is not answered; the sidecar will dispatch it again.',
-                request.instanceId,
-                request.cachedHistory.eventCount,
-            )
-            return None
         try:
-            return self._resolver.resolve(request, ticket)
+            return self._history(request, ticket)
         except _HistoryResolutionError as error:
-            if self._give_up_stream is not None:
+            if self._resolver is None:
+                self._logger.error('%s The turn is not answered; the sidecar will dispatch it again.', error)
+            elif self._give_up_stream is not None:
                 self._give_up_stream(str(error), ticket.stream)
             return None
+
+    def _history(self, request: pb.WorkflowRequest, ticket: Ticket) -> ResolvedHistory:
+        if self._resolver is not None:
+            return self._resolver.resolve(request, ticket)
+        if request.cachedHistory.eventCount == 0:
+            return ResolvedHistory(request.pastEvents)
+        raise _HistoryResolutionError(
+            f'{request.instanceId}: the sidecar left out {request.cachedHistory.eventCount} events of the history, '
+            'which this worker did not say that it keeps.'
+        )
 
     def _run(
         self, request: pb.WorkflowRequest, ticket: Ticket, kept: Parked | None, history: ResolvedHistory | None
@@ -139,16 +141,21 @@ class Turns:
                 '%s: an internal error ended the turn, and with it the workflow. Please report it.', request.instanceId
             )
             failure = error
+        last_id = 0
         if instance is not None:
+            last_id = instance.last_action_id
             close(instance, self._logger)
-        return None, _failure(request, failure)
+        return None, _failure(request, failure, last_id)
 
     def _verify(
         self, verification: ReplayVerification, request: pb.WorkflowRequest, ticket: Ticket, results: ExecutionResults
     ) -> None:
-        history = self._resolved(request, ticket)
-        if history is None:
-            self._logger.warning('%s: the history for the check of its replay cannot be had.', request.instanceId)
+        try:
+            history = self._history(request, ticket)
+        except _HistoryResolutionError as error:  # nothing else hangs on it: the turn was run, and is answered
+            self._logger.warning(
+                '%s: the history for the check of its replay cannot be had: %s', request.instanceId, error
+            )
             return
         try:
             replayed = self._executor.execute(
@@ -198,11 +205,14 @@ def _response(request: pb.WorkflowRequest, results: ExecutionResults) -> pb.Work
     return response
 
 
-def _failure(request: pb.WorkflowRequest, error: Exception) -> pb.WorkflowResponse:
-    # The engine's own count is lost with its error; past every id in the history is a place that no action has.
-    last_id = max((event.eventId for events in (request.pastEvents, request.newEvents) for event in events), default=0)
+def _failure(request: pb.WorkflowRequest, error: Exception, last_id: int) -> pb.WorkflowResponse:
+    # The engine's own count may be lost with its error, and a delta has not all ids: past both is a place that no
+    # action has.
+    ids = (event.eventId for events in (request.pastEvents, request.newEvents) for event in events)
     action = helpers.new_complete_workflow_action(
-        max(last_id, 0) + 1, pb.ORCHESTRATION_STATUS_FAILED, failure_details=helpers.new_failure_details(error)
+        max(last_id, max(ids, default=0)) + 1,
+        pb.ORCHESTRATION_STATUS_FAILED,
+        failure_details=helpers.new_failure_details(error),
     )
     return pb.WorkflowResponse(instanceId=request.instanceId, actions=[action])
 

@@ -52,9 +52,11 @@ class Janitor:
         self._woken.set()
 
     def _work(self) -> None:
-        while not self._is_stopping:
+        is_last = False
+        while not is_last:
             self._woken.wait(min(MAX_SLEEP_SECONDS, *map(_sleep_seconds, self._stores)))
             self._woken.clear()
+            is_last = self._is_stopping  # a stop that comes during the sweep has one more
             for store in self._stores:
                 store.sweep_expired()
 

@@ -132,8 +132,8 @@ class StickyStats:
         hits: Turns that were run without a replay.
         misses: Turns that had to be replayed; first turns are not counted, there is nothing to replay.
         evictions: Running workflows that were thrown away.
-        running: Workflows that are kept running now, those that are in a turn included.
-        bytes: What those that are not in a turn take of the process's memory, nearly.
+        running: Workflows that are kept running now, those that are in a turn aside.
+        bytes: What they take of the process's memory, nearly.
     """
 
     hits: int = 0

@@ -202,8 +202,12 @@ class StickyInstances:
         with self._lock:
             gone = self._parked.expire()
         self._discard(gone)
-        while self._discarded:
-            self._close(self._discarded.popleft())
+        while True:
+            try:
+                instance = self._discarded.popleft()
+            except IndexError:  # also when another sweep has taken the last: a start's janitor may outlive its stop
+                return
+            self._close(instance)
 
     def next_expiry(self) -> float | None:
         """Seconds until a sweep has something to do, if nothing happens till then; None when nothing is kept."""
@@ -229,9 +233,9 @@ class StickyInstances:
             self._misses[reason] += 1
 
     def _discard(self, gone: Iterable[Parked]) -> None:
-        before = len(self._discarded)
-        self._discarded.extend(parked.instance for parked in gone)
-        if len(self._discarded) > before:
+        instances = [parked.instance for parked in gone]
+        if instances:  # counted here: a sweep may empty what they are put into at any moment
+            self._discarded.extend(instances)
             self.on_discard()
 
 

@@ -25,6 +25,7 @@ class Action:
         task: What the workflow holds of it.
         name: What was called, where that has a name: history must say the same.
         optional: Whether histories may lack it, see `CreateTimer`.
+        clock: The event that set the time of the call, while that is of use. It keeps the whole request it came in.
     """
 
     # What the code called to ask for it: the words of a NonDeterminismError.
@@ -33,6 +34,7 @@ class Action:
     task: CompletableTask[Any]
     name: str = ''
     optional: bool = False
+    clock: pb.HistoryEvent | None = None
 
     def describe(self) -> str:
         """The call, as an error message shows it."""
@@ -40,6 +42,10 @@ class Action:
 
     def renumber(self, instance_id: str, action_id: int) -> None:
         """Takes note that the action has another id now; only some kinds derive anything from it."""
+
+    def let_go_of_clock(self, instance_id: str) -> None:
+        """Takes from the event what the action may need when it is sent, and lets it go."""
+        self.clock = None
 
     def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
         """The message that asks the sidecar for it."""
@@ -70,15 +76,18 @@ class ScheduleTask(Action):
         self.task = task
         self.name = name
         self.encoded_input = encoded_input
-        self.clock: pb.HistoryEvent | None = clock
+        self.clock = clock
         self.guid_counter = guid_counter
 
-    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+    def let_go_of_clock(self, instance_id: str) -> None:
         if self.clock is not None:
             if not self.execution_id:
                 called_at = logical_time(self.clock)
                 self.execution_id = str(deterministic_uuid_v5(instance_id, called_at, self.guid_counter))
-            self.clock = None  # an event that is kept keeps the whole request it came in
+            self.clock = None
+
+    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+        self.let_go_of_clock(instance_id)
         return helpers.new_schedule_task_action(
             action_id,
             self.name,

@@ -84,8 +84,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._waiters: dict[str, deque[CompletableTask[Any]]] = {}
         self._buffered_events: dict[str, deque[BufferedEvent]] = {}
         self._event_arrivals = 0
-        # The optional timers of waits that go on: one for each would add up in a workflow that is kept running.
-        self._optional_timers: dict[CompletableTask[Any], int] = {}
+        # The timers of waits that go on. One whose event came is of no use any more: in a workflow that is kept running
+        # one for each wait would add up, until they fire, or for ever.
+        self._wait_timers: dict[CompletableTask[Any], int] = {}
 
         self._encoded_custom_status: str | None = None
         self._version_name: str | None = None
@@ -234,8 +235,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         timer = self._start_timer(
             None if timeout is None or unlimited else self._moment(timeout), pb.TimerOriginExternalEvent(name=name)
         )
-        if timeout is None or unlimited:
-            self._optional_timers[event_task] = self._sequence_number
+        self._wait_timers[event_task] = self._sequence_number
         return ExternalEventWithTimeoutTask(
             event_task, timer, name, timeout, lambda: self._withdraw_waiter(folded, event_task)
         )
@@ -294,7 +294,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             waiter = waiters.popleft()
             if not waiters:
                 del self._waiters[folded]
-            self._forget_optional_timer(waiter)
+            self._forget_timer(waiter)
             waiter.complete(value)
         else:
             self.buffer_event(name, encoded, value)
@@ -413,17 +413,18 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         return naive_utc(self.current_utc_datetime) + when if isinstance(when, timedelta) else naive_utc(when)
 
     def _withdraw_waiter(self, folded: str, waiter: CompletableTask[Any]) -> None:
+        self._wait_timers.pop(waiter, None)
         waiters = self._waiters.get(folded)
         if waiters and waiter in waiters:
             waiters.remove(waiter)
             if not waiters:
                 del self._waiters[folded]
 
-    def _forget_optional_timer(self, waiter: CompletableTask[Any]) -> None:
-        action_id = self._optional_timers.pop(waiter, 0)
+    def _forget_timer(self, waiter: CompletableTask[Any]) -> None:
+        action_id = self._wait_timers.pop(waiter, 0)
         action = self._unresolved.get(action_id)
         # Where ids have moved, the one that was noted may be another action's.
-        if action is not None and action.task._parent is waiter._parent and action.optional:
+        if action is not None and action.task._parent is waiter._parent:
             del self._unresolved[action_id]
 
     def _carryover_events(self) -> list[pb.HistoryEvent]:

@@ -82,6 +82,7 @@ def _task_scheduled(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     action = actions.get(action_id)
     if type(action) is ScheduleTask and action.name == name:  # `_confirm`, without a call
         del actions[action_id]
+        action.clock = None
     else:
         _confirm(run, action_id, ScheduleTask, name)
 
@@ -105,6 +106,7 @@ def _confirm(run: WorkflowInstance, action_id: int, kind: type[Action], name: st
     action = context._actions.get(action_id)
     if type(action) is kind and action.name == name and not action.optional:
         del context._actions[action_id]
+        action.clock = None  # it will not be sent, and may be waited for until long after the turn
         return
     if context.drop_optional_timer(action_id):
         _confirm(run, action_id, kind, name)

@@ -15,6 +15,7 @@ Used by one thread at a time. What an event does is in `handlers`; what the code
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class WorkflowInstance:
         '_is_version_missing',
         '_notices',
         '_registry',
+        '_variables',
         'context',
     )
 
@@ -86,11 +88,18 @@ class WorkflowInstance:
         self._held_back: list[pb.HistoryEvent] = []
         self._early: dict[int, pb.HistoryEvent] = {}
         self._notices: list[str] = []
+        # The code's own context variables: it goes from thread to thread, and others run on these.
+        self._variables = contextvars.copy_context()
 
     @property
     def is_ended(self) -> bool:
         """Whether the run has its completion (or cannot go on in this worker): no later turn can use this object."""
         return self.context._completion is not None or self._is_version_missing
+
+    @property
+    def last_action_id(self) -> int:
+        """The id of what the code has asked for last; 0 when it has asked for nothing."""
+        return self.context._sequence_number
 
     def replay(self, events: Iterable[pb.HistoryEvent]) -> None:
         """Takes the run through committed history."""
@@ -149,7 +158,7 @@ class WorkflowInstance:
         first_error: BaseException | None = None
         for _ in range(_CLOSE_ATTEMPTS):
             try:
-                generator.close()
+                self._variables.run(generator.close)
                 break
             except BaseException as error:
                 first_error = first_error or error
@@ -233,8 +242,10 @@ class WorkflowInstance:
         self._handlers = handlers.ENDED
 
     def suspend(self) -> None:
-        """Holds back all events until the resume."""
+        """Holds back all events until the resume, and with them what the code has asked for and is not sent yet."""
         self._handlers = handlers.SUSPENDED
+        for action in self.context._actions.values():
+            action.let_go_of_clock(self.context.instance_id)
 
     def resume(self) -> None:
         """Takes the run through the events that were held back, in order."""
@@ -260,7 +271,7 @@ class WorkflowInstance:
 
     def _apply(self, events: Iterable[pb.HistoryEvent]) -> None:
         try:
-            self._apply_each(events)
+            self._variables.run(self._apply_each, events)
         except Exception as error:
             self._end_failed(error)
 
