@@ -56,6 +56,7 @@ def main() -> None:
         instance_id = client.schedule_new_workflow(invoice_order, input=order)
         state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=30)
         assert state is not None
+        assert state.serialized_output is not None
         print(Invoice.model_validate_json(state.serialized_output))
 
         instance_id = client.schedule_new_workflow(
@@ -64,6 +65,7 @@ def main() -> None:
         state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=30)
         assert state is not None
         assert state.runtime_status is WorkflowStatus.FAILED
+        assert state.failure_details is not None
         print(f'refused: {state.failure_details.error_type}')
 
 

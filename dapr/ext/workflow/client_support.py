@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from dapr.ext.workflow._durabletask import client_state
+from dapr.ext.workflow._durabletask.internal.logging import set_level
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
 from dapr.ext.workflow.workflow_management import Unset
@@ -23,6 +24,8 @@ def engine_arguments(
     Raises:
         ValueError: A setting cannot be read; the message names it.
     """
+    if logger_options is not None:
+        set_level(logger_options.log_level)
     return {
         'host_address': getAddress(host, port),
         'metadata': api_token_metadata(),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from dapr.ext.workflow._durabletask import client_state
 from dapr.ext.workflow._durabletask.client_state import OrchestrationStatus
+from dapr.ext.workflow._durabletask.failures import FailureDetails
 
 __all__ = ['WorkflowState', 'WorkflowStatus']
 
@@ -49,6 +52,16 @@ class WorkflowState:
     Args:
         state: The state as the engine's client gives it.
     """
+
+    instance_id: str
+    name: str
+    created_at: datetime
+    last_updated_at: datetime
+    serialized_input: str | None
+    serialized_output: str | None
+    serialized_custom_status: str | None
+    failure_details: FailureDetails | None
+    raise_if_failed: Callable[[], None]
 
     def __init__(self, state: client_state.WorkflowState) -> None:
         self.__obj = state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from dapr.ext.workflow import (
     WorkflowRuntime,
     alternate_name,
 )
+from dapr.ext.workflow.logger import LoggerOptions
 from tests.support.fake_sidecar import FakeSidecar
 from tests.support.work_items import activity_item, join, turn_item
 
@@ -232,3 +234,27 @@ def test_retry_policies_and_scopes_reach_the_engine() -> None:
         ('wait_for_external_event go', {'timeout': timedelta(0)}),
         ('continue_as_new again', {'save_events': True}),
     ]
+
+
+@pytest.mark.parametrize(('level', 'expected'), [('ERROR', ['error']), ('DEBUG', ['debug', 'warning', 'error'])])
+def test_the_level_of_a_runtime_is_that_of_its_worker_too(
+    level: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records: list[str] = []
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record.getMessage())
+
+    engine = logging.getLogger('durabletask-worker')
+    for name in ('durabletask-worker', 'durabletask-client', 'WorkflowRuntime'):
+        monkeypatch.setattr(logging.getLogger(name), 'level', logging.NOTSET)
+        monkeypatch.setattr(logging.getLogger(name), 'handlers', [])
+    WorkflowRuntime('h', '1', LoggerOptions(level, Noting()))
+    engine.debug('debug')
+    engine.warning('warning')
+    engine.error('error')
+    engine.setLevel(logging.NOTSET)  # forgets which levels are let through, too
+    logging.getLogger('durabletask-client').setLevel(logging.NOTSET)
+
+    assert records == expected

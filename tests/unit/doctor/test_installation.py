@@ -98,7 +98,7 @@ def test_files_that_came_over_ours_are_told_with_whose_they_are_and_what_to_do(s
 
     assert wrong == ['implementation']
     assert '2 of its 3 files are those of dapr 1.19.0' in texts['implementation']
-    assert texts['implementation'].endswith('pip install --force-reinstall --no-deps dapr-stateful-workflow==9.9')
+    assert texts['implementation'].endswith('pip install --force-reinstall --no-deps, and the wheel or the checkout')
 
 
 def test_files_that_another_uninstall_took_away_are_told(site: Site) -> None:

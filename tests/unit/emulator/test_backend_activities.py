@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from tests.support.backend import START, BackendDriver, complete, kinds, schedule, timer
+from dapr.ext.workflow.emulator.work_items import turn_item
+from tests.support.backend import START, BackendDriver, complete, kinds, schedule, start_child, timer
 
 
 def test_a_result_comes_once_whatever_the_worker_answers() -> None:
@@ -131,3 +134,33 @@ def test_a_timer_does_not_fire_a_nanosecond_early() -> None:
     action.createTimer.fireAt.nanos += 1
     driver.turn('x', action)
     assert driver.backend.next_timer_at() == START + 1.000001
+
+
+def failure_with_causes(count: int) -> pb.TaskFailureDetails:
+    failure = pb.TaskFailureDetails(errorMessage=f'cause {count}')
+    for number in reversed(range(count)):
+        failure = pb.TaskFailureDetails(errorMessage=f'cause {number}', innerFailure=failure)
+    return failure
+
+
+def test_a_failure_with_more_causes_than_anyone_can_read_keeps_the_first_ones(tmp_path: Path) -> None:
+    # What a worker sends with its result, the next work item holds deeper: beyond a depth of 100 its reader refuses it.
+    driver = BackendDriver(tmp_path / 'emulator.db')
+    driver.create()
+    driver.turn('x', schedule(1), start_child(2, 'child'))
+    failed = pb.ActivityResponse(failureDetails=failure_with_causes(98))
+    driver.backend.complete_activity(driver.activities.pop(), failed)
+    end = complete(1, None, pb.ORCHESTRATION_STATUS_FAILED)
+    end.completeWorkflow.failureDetails.CopyFrom(failure_with_causes(96))
+    driver.turn('child', end)
+
+    driver.reopen()
+    item = pb.WorkItem.FromString(turn_item(driver.begin('x'), 'token', 0).SerializeToString())
+
+    _, activity, child = item.workflowRequest.newEvents
+    for details in (activity.taskFailed.failureDetails, child.childWorkflowInstanceFailed.failureDetails):
+        messages = []
+        while details.HasField('innerFailure'):
+            details = details.innerFailure
+            messages.append(details.errorMessage)
+        assert messages == [f'cause {number}' for number in range(1, 51)]

@@ -207,6 +207,15 @@ def test_ids_are_not_given_twice_after_a_restart(tmp_path: Path) -> None:
     assert driver.activities[-1].row_id not in (first.row_id, second.row_id)
 
 
+def test_a_damaged_activity_is_told_at_the_start(tmp_path: Path) -> None:
+    driver = BackendDriver(tmp_path / 'emulator.db')
+    driver.create()
+    driver.turn('x', schedule(1))
+    driver.store._connection.execute("UPDATE activities SET request = x'FF'")
+    with pytest.raises(StoreError, match='damaged'):
+        driver.reopen()
+
+
 class FullDisk:
     """Makes the disk full, and not."""
 

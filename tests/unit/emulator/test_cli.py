@@ -135,6 +135,7 @@ def test_what_keeps_it_from_starting_is_told_in_one_line(
         (['--port', 'http'], "'http' is no port"),
         (['--app', 'orders'], "'orders' is not NAME=PORT"),
         (['--app', '=4001'], "'=4001' is not NAME=PORT"),
+        (['--app', 'orders=0', '--app', 'orders=4001'], 'names an app twice'),
         (['--log-level', 'loud'], 'invalid choice'),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,16 @@ def test_a_port_that_is_taken_is_told() -> None:
         hello(first.address)
     with second:
         hello(second.address)
+
+
+def test_a_name_is_listened_on_only_if_all_its_addresses_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, **wanted: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, '', (address, port)) for address in ('127.0.0.2', '127.0.0.1')]
+
+    with Emulator() as first:
+        monkeypatch.setattr(socket, 'getaddrinfo', resolve)
+        with pytest.raises(OSError, match='Address already in use'):
+            Emulator('localhost', first.port).start()
 
 
 def test_a_host_that_is_none_is_told() -> None:

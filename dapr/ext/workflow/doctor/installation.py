@@ -101,8 +101,10 @@ def _what_came_over(ours: Installed, others: list[Installed]) -> str:
         if any(other.files.get(path) == ours.present.get(path, '') for path in ours.lost)
     ]
     how = f'are those of {" and ".join(culprits)}' if culprits else 'were changed or taken away'
-    again = f'python -m pip install --force-reinstall --no-deps {ours.name}=={ours.version}'
-    return f'{ours.title} is not whole: {len(ours.lost)} of its {len(ours.files)} files {how}. Install it last: {again}'
+    return (
+        f'{ours.title} is not whole: {len(ours.lost)} of its {len(ours.files)} files {how}. Install it last, from '
+        'where it came: python -m pip install --force-reinstall --no-deps, and the wheel or the checkout'
+    )
 
 
 def _shadowed_modules(ours: Installed, folder: Path) -> Iterator[str]:

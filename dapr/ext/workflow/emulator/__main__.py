@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 after a signal, 1 when it could not start.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if len(dict(options.app)) < len(options.app):
+        parser.error('--app names an app twice')
     logging.basicConfig(
         level=options.log_level.upper(), format='%(asctime)s %(levelname)s %(message)s', stream=sys.stderr
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import DecodeError
+
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow.emulator.errors import StoreError
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key, Observer, Turn
 from dapr.ext.workflow.emulator.store import Store
 from dapr.ext.workflow.emulator.unit import Unit
@@ -34,11 +37,18 @@ class Agenda:
         return self._due_at
 
     def recover(self) -> None:
-        """Tells all that there is in the store."""
+        """Tells all that there is in the store.
+
+        Raises:
+            StoreError: It could not be read.
+        """
         self._due_at = self._store.next_due()
         self._stalled.update(Key(*name) for name in self._store.of_status(pb.ORCHESTRATION_STATUS_STALLED))
         for row in self._store.activities():
-            request = pb.ActivityRequest.FromString(row.request)
+            try:
+                request = pb.ActivityRequest.FromString(row.request)
+            except DecodeError as error:
+                raise StoreError(f'The database is damaged: activity {row.id} cannot be read: {error}') from error
             owner = Key(row.owner_app_id, request.workflowInstance.instanceId)
             self._tell_activity(ActivityWork(row.id, row.app_id, owner, request))
         for name in self._store.with_inbox():

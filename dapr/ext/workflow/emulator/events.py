@@ -52,6 +52,8 @@ FIRST: Final = -62_135_596_800 * MICROS
 """The first second of the year 1, before which no timestamp is."""
 
 _NO_ID: Final = -1
+# Readers refuse what nests deeper than 100, with the whole work item, and a failure is handed on deeper than it came.
+_MAX_CAUSES: Final = 50
 
 
 def timestamp(moment: int) -> timestamp_pb2.Timestamp:
@@ -153,7 +155,7 @@ def activity_result(
     body: pb.TaskFailedEvent | pb.TaskCompletedEvent
     if failed is not None:
         body = event.taskFailed
-        body.failureDetails.CopyFrom(failed)
+        _copy_failure(failed, body.failureDetails)
     else:
         body = event.taskCompleted
         if result is not None:
@@ -181,10 +183,19 @@ def child_result(
     else:
         event.childWorkflowInstanceFailed.taskScheduledId = task_id
         if failed is not None:
-            event.childWorkflowInstanceFailed.failureDetails.CopyFrom(failed)
+            _copy_failure(failed, event.childWorkflowInstanceFailed.failureDetails)
     return event
 
 
 def failure(kind: str, message: str, *, non_retriable: bool) -> pb.TaskFailureDetails:
     """A failure of the emulator's own."""
     return pb.TaskFailureDetails(errorType=kind, errorMessage=message, isNonRetriable=non_retriable)
+
+
+def _copy_failure(failed: pb.TaskFailureDetails, copy: pb.TaskFailureDetails) -> None:
+    copy.CopyFrom(failed)
+    for _ in range(_MAX_CAUSES):
+        if not copy.HasField('innerFailure'):
+            return
+        copy = copy.innerFailure
+    copy.ClearField('innerFailure')

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import ipaddress
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -243,14 +244,18 @@ class _Run:
         guards = [] if self._api_token is None else [TokenGuard(self._api_token)]
         server = grpc.aio.server(options=_OPTIONS, interceptors=guards)
         server.add_generic_rpc_handlers((Service(core, app, _LOGGER).handler(),))
-        address = _joined(self._host, self._ports[app])
+        host, port = self._host, self._ports[app]
+        # gRPC is content with one of the addresses that a name like localhost has: calls to the other one would go to
+        # whoever has it.
+        if port and any(error.errno == errno.EADDRINUSE for error in _failures(host, port)):
+            raise _cannot_listen(host, port, OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
         try:
-            port = server.add_insecure_port(address)
+            listening = server.add_insecure_port(_joined(host, port))
         except RuntimeError:
-            port = 0
-        if not port:
-            raise _why_not(self._host, self._ports[app])
-        self._ports[app] = port
+            listening = 0
+        if not listening:
+            raise _cannot_listen(host, port, next(_failures(host, port), None))
+        self._ports[app] = listening
         return server
 
 
@@ -261,17 +266,26 @@ def _handle_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
     loop.default_exception_handler(context)
 
 
-def _why_not(host: str, port: int) -> OSError:
-    """Why a port cannot be listened on, which gRPC does not tell."""
+def _failures(host: str, port: int) -> Iterator[OSError]:
+    """What keeps each of a host's addresses from being listened on, which gRPC does not tell."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        return OSError(error.errno, f'the emulator can not listen on {_joined(host, port)}: {error.strerror}')
-    return OSError(f'the emulator can not listen on {_joined(host, port)}')
+        yield error
+        return
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
+        except OSError as error:
+            yield error
+
+
+def _cannot_listen(host: str, port: int, cause: OSError | None) -> OSError:
+    message = f'the emulator can not listen on {_joined(host, port)}'
+    return OSError(message) if cause is None else OSError(cause.errno, f'{message}: {cause.strerror}')
 
 
 def _is_loopback(host: str) -> bool:

@@ -47,6 +47,12 @@ def get_logger(
     return logger
 
 
+def set_level(level: int | str) -> None:
+    """Has the engine's loggers take records from this level on, whichever handlers they have."""
+    for suffix in ('worker', 'client'):
+        logging.getLogger(f'{_PREFIX}-{suffix}').setLevel(level)
+
+
 def _is_same_place(one: logging.Handler, other: logging.Handler) -> bool:
     # Subclasses are left alone: they may do anything with a stream (FileHandler is one).
     return (

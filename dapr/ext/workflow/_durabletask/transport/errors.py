@@ -32,7 +32,9 @@ def with_advice(error: grpc.RpcError, advice: str) -> CallError:
     """An error like the given one, whose text says what is wrong and what to do."""
     kind = type(error)
     if kind not in _KNOWN_KINDS:
-        _KNOWN_KINDS[kind] = types.new_class(kind.__name__, (CallError, kind))
+        _KNOWN_KINDS[kind] = types.new_class(
+            kind.__name__, (CallError, kind), exec_body=lambda body: body.update(__module__=kind.__module__)
+        )
     # gRPC's types have constructors of all sorts. What their methods read is what these have set.
     known = Exception.__new__(_KNOWN_KINDS[kind], advice)
     known.__dict__.update(error.__dict__, _error=error, _advice=advice)
