@@ -131,6 +131,7 @@ def _unmangled(name: str) -> str:
     return '__' + name.split('__', 1)[1] if name.startswith('_') and '__' in name[1:] else name
 
 
+@pytest.mark.own_mode  # a mode changes defaults
 @pytest.mark.parametrize(
     ('module', 'name', 'entry'), [pytest.param(*item, id=f'{item[0]}.{item[1]}') for item in contract()]
 )

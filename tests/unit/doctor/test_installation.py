@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -167,6 +168,7 @@ def test_the_command_runs_where_nothing_but_itself_is_left_of_ours(tmp_path: Pat
     run = subprocess.run(
         [sys.executable, '-S', '-m', 'dapr.ext.workflow', 'doctor'],
         cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != 'PYTHONPATH'},
         capture_output=True,
         text=True,
         timeout=60,

@@ -251,6 +251,7 @@ def test_a_history_that_cannot_be_had_leaves_the_turn_unchecked_and_the_stream_a
     assert 'the history for the check of its replay cannot be had' in caplog.text
 
 
+@pytest.mark.own_mode
 def test_the_check_is_made_by_a_whole_worker_when_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
 

@@ -25,6 +25,7 @@ NewWorker = Callable[..., TaskHubGrpcWorker]
 # Threads
 
 
+@pytest.mark.own_mode
 def test_threads_are_named_and_their_number_does_not_grow_with_reconnects(
     sidecar: FakeSidecar, new_worker: NewWorker
 ) -> None:
