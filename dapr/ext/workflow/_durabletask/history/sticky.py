@@ -244,7 +244,7 @@ def _why_not(parked: Parked, request: pb.WorkflowRequest) -> str | None:
     execution_id = execution_id_in(request)
     if execution_id and parked.execution_id and execution_id != parked.execution_id:
         return 'execution'
-    start = parked.count - request.cachedHistory.eventCount
+    start = _place_of_batch(parked, request)
     if not 0 <= start <= len(request.pastEvents):
         return 'position'
     end = start + parked.batch_count
@@ -254,13 +254,17 @@ def _why_not(parked: Parked, request: pb.WorkflowRequest) -> str | None:
     return None
 
 
+def _place_of_batch(parked: Parked, request: pb.WorkflowRequest) -> int:
+    """Where, in the committed events of a work item, those must stand that a workflow was given last."""
+    return parked.count - request.cachedHistory.eventCount
+
+
 def _bring_forward(parked: Parked, request: pb.WorkflowRequest) -> str | None:
     """Replays what was committed since; says why that came to no good, or None."""
     instance = parked.instance
-    start = parked.count - request.cachedHistory.eventCount + parked.batch_count
     try:
         instance.set_propagated_history(propagated_history_of(request))
-        instance.replay(request.pastEvents[start:])
+        instance.replay(request.pastEvents[_place_of_batch(parked, request) + parked.batch_count :])
     except Exception:  # the replay of the whole history comes to the same, and answers for it
         return 'diverged'
     # Perhaps the code is to blame, perhaps what was kept: a replay of the whole history will tell.
