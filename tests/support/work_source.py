@@ -106,6 +106,9 @@ class WorkSource:
         self.out[key] = turn = self.turn(key)
         return turn
 
+    def is_stalled_by(self, turn: Turn, response: pb.WorkflowResponse) -> bool:
+        return any(action.HasField('workflowVersionNotAvailable') for action in response.actions)
+
     def commit_turn(self, turn: Turn, response: pb.WorkflowResponse) -> Turn | None:
         self._maybe_fail()
         assert self.out.pop(turn.key) is turn, 'the turn is not out'

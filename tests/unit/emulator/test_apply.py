@@ -261,6 +261,40 @@ def test_a_version_that_no_worker_has_stalls_the_instance_and_is_noted_once() ->
     assert (again.is_stalled, again.events) == (True, [])
 
 
+@pytest.mark.parametrize(
+    ('told', 'is_stalled'),
+    [(['a', 'b'], False), (['a', 'b', 'c'], False), (['b', 'a'], True), (['a'], True), ([], True), (['c', 'a'], True)],
+)
+def test_code_without_the_patches_of_the_history_stalls_the_instance(told: list[str], is_stalled: bool) -> None:
+    history = [*first_batch(), events.workflow_started(NOW)]
+    history[0].workflowStarted.version.patches.append('a')
+    history[2].workflowStarted.version.patches.append('b')
+    batch = [helpers.new_event_raised_event('go')]
+    outcome = outcome_of(complete(1), history=history, batch=batch, version=pb.WorkflowVersion(patches=told))
+    assert (outcome.is_stalled, outcome.completed is None) == (is_stalled, is_stalled)
+    if is_stalled:
+        (note,) = outcome.events
+        assert note.executionStalled.reason == pb.PATCH_MISMATCH
+        words = f'Patch mismatch. History patches: [a, b], current patches: [{", ".join(told)}]. '
+        assert note.executionStalled.description == words
+
+
+def test_a_stall_is_noted_again_when_its_reason_is_another() -> None:
+    history = first_batch()
+    history[0].workflowStarted.version.patches.append('a')
+    for patch, noted in [('b', 1), ('b', 0), ('c', 1), ('b', 1)]:
+        outcome = outcome_of(history=history, batch=[], version=pb.WorkflowVersion(patches=[patch]))
+        assert (outcome.is_stalled, len(outcome.events)) == (True, noted)
+        history += outcome.events
+
+
+def test_a_run_that_ends_by_itself_or_by_others_needs_no_patches() -> None:
+    history = first_batch()
+    history[0].workflowStarted.version.patches.append('a')
+    assert outcome_of(continue_as_new(2), history=history, batch=[]).next_run is not None
+    assert outcome_of(history=history, batch=[TERMINATED]).status == pb.ORCHESTRATION_STATUS_TERMINATED
+
+
 def test_what_the_worker_says_of_its_version_is_written_on_the_first_turn_start_of_the_batch() -> None:
     batch = [*first_batch(), events.workflow_started(NOW)]
     version = pb.WorkflowVersion(name='v1', patches=['a'])

@@ -111,7 +111,7 @@ def test_a_state_that_is_kept_up_is_that_of_all_events_at_once() -> None:
     at_once = RunState(history)
     for state in (kept_up, at_once):
         assert state.open == {('child', 2): CHILD, ('timer', 3): TIMER}
-        assert (state.is_started, state.is_suspended, state.is_stalled) == (True, True, False)
+        assert (state.is_started, state.is_suspended, state.stalled_for) == (True, True, None)
         assert (state.version, state.patches) == ('v1', ['a'])
 
 

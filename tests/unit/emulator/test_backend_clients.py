@@ -269,6 +269,25 @@ def test_a_stalled_instance_waits_for_another_worker() -> None:
     assert driver.ready == []
 
 
+def test_an_instance_that_stalls_for_its_patches_goes_on_with_the_worker_that_has_them() -> None:
+    driver = BackendDriver()
+    driver.create()
+    driver.turn('x', schedule(1), version=pb.WorkflowVersion(patches=['p']))
+    driver.run_activity()
+    turn = driver.begin('x')
+    other, same = pb.WorkflowResponse(), pb.WorkflowResponse(version=pb.WorkflowVersion(patches=['p', 'q']))
+    assert driver.backend.is_stalled_by(turn, other)
+    assert not driver.backend.is_stalled_by(turn, same)
+    driver.answer(turn, complete(2))
+    assert not driver.backend.is_stalled_by(turn, other)  # it is not out any more
+    assert (driver.status('x'), driver.ready) == ('STALLED', [])
+
+    driver.backend.workers_changed('')
+    driver.turn('x', complete(2), version=same.version)
+    assert driver.status('x') == 'COMPLETED'
+    assert driver.outline('x')[-4:] == ['executionStalled', 'workflowStarted', 'taskCompleted', 'executionCompleted']
+
+
 def test_a_worker_that_connects_while_an_instance_stalls_gives_it_another_try() -> None:
     driver = BackendDriver()
     driver.create()

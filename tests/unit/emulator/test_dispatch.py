@@ -354,7 +354,7 @@ def test_a_worker_without_the_version_passes_the_turn_on_to_one_that_was_not_ask
     item = bench.take_one(third)
     bench.complete(item, helpers.new_complete_workflow_action(1, pb.ORCHESTRATION_STATUS_COMPLETED, '1'))
     bench.dispatcher.turns.ended(key)
-    assert not bench.dispatcher.turns._without_version
+    assert not bench.dispatcher.turns._without_code
 
 
 # Failures

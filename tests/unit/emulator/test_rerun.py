@@ -37,9 +37,10 @@ def three_steps() -> BackendDriver:
     driver.run_activity()
     driver.turn('x', schedule(2))
     driver.run_activity()
-    driver.turn('x', start_child(3, 'child'), version=pb.WorkflowVersion(patches=['p']))
+    version = pb.WorkflowVersion(patches=['p'])
+    driver.turn('x', start_child(3, 'child'), version=version)
     driver.turn('child', complete(1))
-    driver.turn('x', complete(4))
+    driver.turn('x', complete(4), version=version)
     return driver
 
 
@@ -106,7 +107,7 @@ def test_a_child_runs_again_under_an_id_of_its_own() -> None:
         created = driver.history(instance_id)[-1].childWorkflowInstanceCreated
         assert (created.instanceId, created.rerunParentInstanceInfo.instanceID) == (child, 'x')
         driver.turn(child, complete(1))
-        driver.turn(instance_id, complete(4))
+        driver.turn(instance_id, complete(4), version=pb.WorkflowVersion(patches=['p']))
         assert driver.status(instance_id) == 'COMPLETED'
     assert driver.outline('child')[-1] == 'executionCompleted'
 

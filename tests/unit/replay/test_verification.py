@@ -197,10 +197,12 @@ def test_a_workflow_that_depends_on_what_is_not_in_its_history_is_found_out(
     assert (run.sticky.stats.hits, run.sticky.stats.running) == (1, 0)
 
 
-def test_the_failure_of_a_workflow_that_is_found_out_has_an_id_that_no_action_has() -> None:
+def test_the_failure_of_a_workflow_that_is_found_out_counts_in_the_sidecar() -> None:
+    """Its id is one that no action has, and it tells the patches of the history: without them, daprd would stall it."""
     names = iter(['first', 'another'])
 
     def fickle(ctx: Context, _: None) -> Workflow:
+        assert ctx.is_patched('p')
         activities = [ctx.call_activity('same') for _ in range(5)]
         yield activities[0]
         yield activities[1]
@@ -211,7 +213,9 @@ def test_the_failure_of_a_workflow_that_is_found_out_has_an_id_that_no_action_ha
     run.turn()
     run.turn(task_completed(1))
     run.turn(task_completed(2))
-    (action,) = run.turn(task_completed(3)).actions  # its delta has no action
+    response = run.turn(task_completed(3))  # its delta has no action
+    (action,) = response.actions
+    assert list(response.version.patches) == ['p']
     assert action.completeWorkflow.failureDetails.errorType == 'NonDeterminismError'
     assert action.id == 7
 

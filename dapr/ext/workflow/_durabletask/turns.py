@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError
@@ -141,11 +141,10 @@ class Turns:
                 '%s: an internal error ended the turn, and with it the workflow. Please report it.', request.instanceId
             )
             failure = error
-        last_id = 0
+        response = _failure(request, failure, instance)
         if instance is not None:
-            last_id = instance.last_action_id
             close(instance, self._logger)
-        return None, _failure(request, failure, last_id)
+        return None, response
 
     def _verify(
         self, verification: ReplayVerification, request: pb.WorkflowRequest, ticket: Ticket, results: ExecutionResults
@@ -198,23 +197,32 @@ def _response(request: pb.WorkflowRequest, results: ExecutionResults) -> pb.Work
     response = pb.WorkflowResponse(instanceId=request.instanceId, actions=results.actions)
     if results.encoded_custom_status is not None:
         response.customStatus.value = results.encoded_custom_status
-    if results.version_name:
-        response.version.name = results.version_name
-    if results.patches:
-        response.version.patches.extend(results.patches)
+    _set_version(response, results.version_name, results.patches or ())
     return response
 
 
-def _failure(request: pb.WorkflowRequest, error: Exception, last_id: int) -> pb.WorkflowResponse:
+def _failure(request: pb.WorkflowRequest, error: Exception, instance: WorkflowInstance | None) -> pb.WorkflowResponse:
     # The engine's own count may be lost with its error, and a delta has not all ids: past both is a place that no
     # action has.
     ids = (event.eventId for events in (request.pastEvents, request.newEvents) for event in events)
+    last_id = 0 if instance is None else instance.last_action_id
     action = helpers.new_complete_workflow_action(
         max(last_id, max(ids, default=0)) + 1,
         pb.ORCHESTRATION_STATUS_FAILED,
         failure_details=helpers.new_failure_details(error),
     )
-    return pb.WorkflowResponse(instanceId=request.instanceId, actions=[action])
+    response = pb.WorkflowResponse(instanceId=request.instanceId, actions=[action])
+    if instance is not None:
+        # Without the patches that the history has, daprd would stall the instance, and the error be lost.
+        _set_version(response, instance.version_name, instance.patches_met)
+    return response
+
+
+def _set_version(response: pb.WorkflowResponse, name: str | None, patches: Sequence[str]) -> None:
+    if name:
+        response.version.name = name
+    if patches:
+        response.version.patches.extend(patches)
 
 
 def _summary(request: pb.WorkflowRequest, response: pb.WorkflowResponse) -> str:

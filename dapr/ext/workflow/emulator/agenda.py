@@ -77,7 +77,7 @@ class Agenda:
         self._activities.discard(row_id)
 
     def worker_connected(self, app_id: str) -> None:
-        """The stalled instances of an app have something to do: try whether the worker has their version."""
+        """The stalled instances of an app have something to do: try whether the worker has their code."""
         self._turns_at_connect[app_id] = self._turns
         for key in [key for key in self._stalled if key.app_id == app_id]:
             self._wake(key)

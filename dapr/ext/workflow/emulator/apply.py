@@ -27,6 +27,7 @@ from dapr.ext.workflow.emulator.outcome import (
 from dapr.ext.workflow.emulator.propagation import handed_on
 from dapr.ext.workflow.emulator.runs import RunState
 from dapr.ext.workflow.emulator.seam import Key
+from dapr.ext.workflow.emulator.stalls import why_stalled
 
 __all__ = ['activity_request', 'apply', 'child_id', 'new_run', 'parent_info', 'start_child']
 
@@ -43,12 +44,14 @@ def apply(run: Run, batch: Sequence[pb.HistoryEvent], response: pb.WorkflowRespo
     Raises:
         Refused: The answer has an action of no known kind, or one that lacks what it needs.
     """
-    terminated = next((event for event in batch if event.HasField('executionTerminated')), None)
-    if terminated is None and any(action.HasField('workflowVersionNotAvailable') for action in response.actions):
+    stall = why_stalled(run.state, batch, response)
+    if stall is not None:
         # Once is enough, however many workers say so.
-        note = events.execution_stalled(now, run.state.version, run.apps.router(run.key.app_id))
-        return Outcome(pb.ORCHESTRATION_STATUS_STALLED, [] if run.state.is_stalled else [note])
+        is_noted = run.state.stalled_for == stall.description
+        note = events.execution_stalled(now, stall.reason, stall.description, run.apps.router(run.key.app_id))
+        return Outcome(pb.ORCHESTRATION_STATUS_STALLED, [] if is_noted else [note])
 
+    terminated = next((event for event in batch if event.HasField('executionTerminated')), None)
     applying = _Applying(run, _with_version(run.state, batch, response), now)
     for action in response.actions:
         kind = action.WhichOneof('workflowActionType')

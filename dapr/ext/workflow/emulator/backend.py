@@ -24,6 +24,7 @@ from dapr.ext.workflow.emulator.purge import matching, purge
 from dapr.ext.workflow.emulator.rerun import rerun
 from dapr.ext.workflow.emulator.runs import Message, next_batch
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key, Observer, Turn
+from dapr.ext.workflow.emulator.stalls import why_stalled
 from dapr.ext.workflow.emulator.store import Store
 from dapr.ext.workflow.emulator.unit import Unit
 
@@ -312,6 +313,13 @@ class Backend:
             return None
         return self._new_turn(instance, batch.events, batch.taken, batch.left)
 
+    def is_stalled_by(self, turn: Turn, response: pb.WorkflowResponse) -> bool:
+        """Tells whether a turn's answer would stall its instance, so that another worker may be asked first."""
+        instance = self._instances.find(turn.key)
+        if instance is None or instance.turn is not turn:
+            return False
+        return why_stalled(instance.state, turn.new_events, response) is not None
+
     def commit_turn(self, turn: Turn, response: pb.WorkflowResponse) -> Turn | None:
         """Commits the answer to a turn. A turn that is void changes nothing.
 
@@ -352,7 +360,7 @@ class Backend:
             self._agenda.tell_ready(turn.key)
 
     def workers_changed(self, app_id: str) -> None:
-        """Gives the stalled instances of an app another turn: a worker has connected that may have their version."""
+        """Gives the stalled instances of an app another turn: a worker has connected that may have their code."""
         self._agenda.worker_connected(app_id)
 
     # Activities and timers

@@ -127,11 +127,13 @@ def execution_terminated(
     return event
 
 
-def execution_stalled(now: int, version: str, router: pb.TaskRouter | None) -> pb.HistoryEvent:
-    """No connected worker has the version that the instance began with."""
+def execution_stalled(
+    now: int, reason: pb.StalledReason.ValueType, description: str, router: pb.TaskRouter | None
+) -> pb.HistoryEvent:
+    """No connected worker has the code that the instance began with."""
     event = new_event(now, router=router)
-    event.executionStalled.reason = pb.VERSION_NOT_AVAILABLE
-    event.executionStalled.description = f'Version not available: {version}'
+    event.executionStalled.reason = reason
+    event.executionStalled.description = description
     return event
 
 

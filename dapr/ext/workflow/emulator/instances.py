@@ -109,7 +109,7 @@ class Instance:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether it waits for a worker that has its version."""
+        """Whether it waits for a worker that has its version, and its patches."""
         return self.status == pb.ORCHESTRATION_STATUS_STALLED
 
     @property

@@ -108,7 +108,7 @@ class Outcome:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether no worker at hand has the instance's version."""
+        """Whether the worker has not the version or the patches that the instance began with."""
         return self.status == pb.ORCHESTRATION_STATUS_STALLED
 
 

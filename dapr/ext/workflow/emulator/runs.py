@@ -39,7 +39,7 @@ class RunState:
     Attributes:
         is_started: Whether executionStarted is among them.
         is_suspended: Whether it stands still.
-        is_stalled: Whether the last of them says that no worker has its version.
+        stalled_for: Why it is stalled, if the last of them says that it is.
         open: What was scheduled and has no result: the events by which it was, by kind and id.
         version: The version of its workflow, when its first turn has said one.
         patches: The patches that its turns have said, each when it was met.
@@ -48,12 +48,12 @@ class RunState:
         history: The events so far.
     """
 
-    __slots__ = ('_is_first', 'is_stalled', 'is_started', 'is_suspended', 'open', 'patches', 'version')
+    __slots__ = ('_is_first', 'is_started', 'is_suspended', 'open', 'patches', 'stalled_for', 'version')
 
     def __init__(self, history: Iterable[pb.HistoryEvent] = ()) -> None:
         self.is_started = False
         self.is_suspended = False
-        self.is_stalled = False
+        self.stalled_for: str | None = None
         self.open: dict[tuple[str, int], pb.HistoryEvent] = {}
         self.version = ''
         self.patches: list[str] = []
@@ -64,7 +64,7 @@ class RunState:
         """Takes further events into account."""
         for event in history:
             kind = event.WhichOneof('eventType') or ''
-            self.is_stalled = kind == 'executionStalled'
+            self.stalled_for = event.executionStalled.description if kind == 'executionStalled' else None
             if kind in _OPENING:
                 self.open[_OPENING[kind], event.eventId] = event
             elif kind in RESOLVING:

@@ -26,6 +26,9 @@ class TurnSource(Protocol):
     def begin_turn(self, key: Key) -> Turn | None:
         """Takes the next turn of an instance; None: it has nothing to do any more."""
 
+    def is_stalled_by(self, turn: Turn, response: pb.WorkflowResponse) -> bool:
+        """Tells whether a turn's answer would stall its instance: its worker has not the code that the run needs."""
+
     def commit_turn(self, turn: Turn, response: pb.WorkflowResponse) -> Turn | None:
         """Commits a turn's answer; returns the first turn of the next run if the instance has continued as new."""
 
@@ -115,8 +118,8 @@ class Turns:
         self._sent: dict[str, _Sent] = {}
         self._current: dict[Key, _Sent] = {}
         self._lease_timer_runs = False
-        # By instance: the streams whose workers do not have its version.
-        self._without_version: dict[Key, set[str]] = {}
+        # By instance: the streams whose workers do not have its version or its patches.
+        self._without_code: dict[Key, set[str]] = {}
         self._backoffs = Backoffs()
 
     def __len__(self) -> int:
@@ -141,8 +144,8 @@ class Turns:
 
     def ended(self, key: Key) -> None:
         """Says that an instance's run is over."""
-        if self._without_version:
-            self._without_version.pop(key, None)
+        if self._without_code:
+            self._without_code.pop(key, None)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -166,7 +169,7 @@ class Turns:
         """The stream that an instance's turn goes to now; None: it has to wait for its own."""
         if len(streams) == 1:
             return next(iter(streams))  # it has room: else none of them would
-        without = self._without_version.get(entry.key, ())
+        without = self._without_code.get(entry.key, ())
         suitable = [stream for stream in streams if stream.stream_id not in without] or streams
         owner = owner_of(entry.key.instance_id, [s for s in suitable if s.marks is not None] or suitable)
         if owner.has_room_for_turn:
@@ -226,7 +229,7 @@ class Turns:
             self._logger.debug("An answer to a turn of '%s' is late and dropped.", response.instanceId)
             return
         key = sent.turn.key
-        if _lacks_version(response) and self._others_may_have_it(sent):
+        if self._backend.is_stalled_by(sent.turn, response) and self._others_may_know_it(sent):
             self._give_up(sent)
             return
         try:
@@ -245,9 +248,9 @@ class Turns:
             self._queue(key.app_id).add(_Ready(key, following))
         self._on_change()
 
-    def _others_may_have_it(self, sent: _Sent) -> bool:
-        """Whether there is a worker that was not asked yet for the version that this turn's worker does not have."""
-        asked = self._without_version.setdefault(sent.turn.key, set())
+    def _others_may_know_it(self, sent: _Sent) -> bool:
+        """Whether there is a worker that was not asked yet, and may have the code that this turn's worker lacks."""
+        asked = self._without_code.setdefault(sent.turn.key, set())
         asked.add(sent.stream.stream_id)
         return any(stream.stream_id not in asked for stream in self._streams(sent.turn.key.app_id))
 
@@ -294,7 +297,3 @@ class Turns:
 
     def _queue(self, app_id: str) -> _Queue:
         return self._queues.setdefault(app_id, _Queue())
-
-
-def _lacks_version(response: pb.WorkflowResponse) -> bool:
-    return any(action.HasField('workflowVersionNotAvailable') for action in response.actions)

@@ -101,6 +101,16 @@ class WorkflowInstance:
         """The id of what the code has asked for last; 0 when it has asked for nothing."""
         return self.context._sequence_number
 
+    @property
+    def version_name(self) -> str | None:
+        """The version of the workflow that is running, or None when it has no versions."""
+        return self.context._version_name
+
+    @property
+    def patches_met(self) -> list[str]:
+        """Every patch that the code has met with True, in order, once for each time."""
+        return list(self.context._patches_met)
+
     def replay(self, events: Iterable[pb.HistoryEvent]) -> None:
         """Takes the run through committed history."""
         self.context._is_replaying = True
@@ -131,9 +141,7 @@ class WorkflowInstance:
                 self._end_failed(error)
                 actions = context.take_actions()
         context.let_go_of_clock()
-        return ExecutionResults(
-            actions, context._encoded_custom_status, context._version_name, list(context._patches_met)
-        )
+        return ExecutionResults(actions, context._encoded_custom_status, self.version_name, self.patches_met)
 
     def set_propagated_history(self, history: PropagatedHistory | None) -> None:
         """Makes the history that the caller has sent along known to the workflow's code."""
