@@ -58,6 +58,13 @@ class TestNoConnection:
         assert text.endswith(f'(UNAVAILABLE: {error.details()})')
         assert error.code() is grpc.StatusCode.UNAVAILABLE
 
+    @pytest.mark.parametrize('call', ['wait_for_orchestration_start', 'wait_for_orchestration_completion'])
+    def test_a_wait_that_is_over_says_it_too(self, twin: Twin, free_address: str, call: str) -> None:
+        with pytest.raises(TimeoutError, match=f"No connection to the sidecar at '{free_address}'") as raised:
+            getattr(twin.new(host_address=free_address), call)('i', timeout=0.5)
+
+        assert isinstance(raised.value.__cause__, grpc.RpcError)
+
     def test_a_port_that_is_not_grpc_is_one(self, twin: Twin, web_address: str) -> None:
         error = error_of(lambda: twin.new(host_address=web_address).suspend_orchestration('i'))
 

@@ -182,6 +182,38 @@ class TestWaiting:
         with pytest.raises(TimeoutError):
             wait.remaining()
 
+    @pytest.mark.parametrize(
+        ('error', 'words'),
+        [
+            (RpcFailure(grpc.StatusCode.UNAVAILABLE, 'not ready'), 'The calls failed: UNAVAILABLE: not ready'),
+            (RpcFailure(*MISSING), 'The calls failed: UNKNOWN: no such instance exists'),
+        ],
+    )
+    @pytest.mark.parametrize('ends_in_a_call', [True, False])
+    def test_a_timeout_says_what_was_in_the_way(self, error: RpcFailure, words: str, ends_in_a_call: bool) -> None:
+        clock = FakeClock()
+        wait = a_wait(clock, timeout=1)
+        wait.delay_after(error)
+        clock.now += 0.9
+        if ends_in_a_call:
+            wait.remaining()
+        clock.now += 0.2
+        late = RpcFailure(grpc.StatusCode.DEADLINE_EXCEEDED)
+        with pytest.raises(TimeoutError) as caught:
+            wait.delay_after(late) if ends_in_a_call else wait.remaining()
+        assert str(caught.value) == f"Timed out after 1 s waiting for orchestration 'i' to complete. {words}"
+        assert caught.value.__cause__ is error
+
+    def test_a_timeout_does_not_speak_of_what_has_passed(self) -> None:
+        clock = FakeClock()
+        wait = a_wait(clock, timeout=30)
+        wait.delay_after(RpcFailure(grpc.StatusCode.UNAVAILABLE, 'starting'))
+        wait.remaining()
+        clock.now += 40
+        with pytest.raises(TimeoutError) as caught:
+            wait.delay_after(RpcFailure(grpc.StatusCode.DEADLINE_EXCEEDED))
+        assert (str(caught.value)[-9:], caught.value.__cause__) == ('complete.', None)
+
     def test_delays_begin_anew_after_a_call_that_lasted(self) -> None:
         clock = FakeClock()
         wait = a_wait(clock)

@@ -54,12 +54,13 @@ class Waiting:
         self._is_first_call = True
         self._cancellations = 0
         self._cut_off_since: float | None = None
+        self._in_the_way: grpc.RpcError | None = None
 
     def remaining(self) -> float | None:
         """The seconds that are left for the call that is made now, or None for no limit.
 
         Raises:
-            TimeoutError: None are left.
+            TimeoutError: None are left. It says what was in the way, if anything was, and has that for its cause.
         """
         self._called_at = self._clock()
         left = self._left()
@@ -71,13 +72,17 @@ class Waiting:
         """The seconds to wait before the next call.
 
         Raises:
-            TimeoutError: The time is over.
+            TimeoutError: The time is over, as in `remaining`.
             grpc.RpcError: The error itself, when another call would not help; when it is the fourth call in a row that
                 was cancelled at once; or, of a wait without a limit, when the sidecar has been out of reach for 30 s.
         """
         status = status_of(error)
         lasted = self._clock() - self._called_at >= _LONGEST_DELAY
         self._cancellations = 0 if lasted or status is not grpc.StatusCode.CANCELLED else self._cancellations + 1
+        if status is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._in_the_way = error
+        elif lasted:  # a shorter call may not have had a connection: what was in the way may still be
+            self._in_the_way = None
         # A deadline is ours, or lies in between (a proxy's, an interceptor's) and ends the call but not the wait.
         if status is grpc.StatusCode.DEADLINE_EXCEEDED or is_missing_instance(error):
             self._cut_off_since = None
@@ -98,7 +103,7 @@ class Waiting:
             return None
         left = self._deadline - self._clock()
         if left <= 0:
-            raise self._timed_out()
+            raise self._timed_out() from self._in_the_way
         return left
 
     def _check_patience(self, error: grpc.RpcError) -> None:
@@ -117,7 +122,8 @@ class Waiting:
 
     def _timed_out(self) -> TimeoutError:
         operation = self._operation
+        in_the_way = self._in_the_way
         return TimeoutError(
             f"Timed out after {operation.timeout:g} s waiting for orchestration '{operation.instance_id}' to "
-            f'{operation.awaited}.'
+            f'{operation.awaited}.' + ('' if in_the_way is None else f' The calls failed: {describe(in_the_way)}')
         )
