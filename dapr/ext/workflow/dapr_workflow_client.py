@@ -10,7 +10,7 @@ from typing import Any
 from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
 from dapr.ext.workflow.client_support import (
     as_state,
-    engine_arguments,
+    client_arguments,
     rerun_input,
     warn_of_reuse_policy,
 )
@@ -54,7 +54,7 @@ class DaprWorkflowClient:
         logger_options: LoggerOptions | None = None,
         max_grpc_message_length: int | None = None,
     ) -> None:
-        self.__obj = TaskHubGrpcClient(**engine_arguments(host, port, logger_options, max_grpc_message_length))
+        self.__obj = TaskHubGrpcClient(**client_arguments(host, port, logger_options, max_grpc_message_length))
 
     def __enter__(self) -> DaprWorkflowClient:
         return self

@@ -64,6 +64,19 @@ def api_token_metadata() -> list[tuple[str, str]] | None:
     return [(settings.API_TOKEN_KEY, str(token))] if token else None
 
 
+def api_timeout() -> float | None:
+    """The deadline of a client's calls, in seconds: the setting `DAPR_API_TIMEOUT_SECONDS`; None where it is not set.
+
+    Raises:
+        ValueError: The setting cannot be read.
+    """
+    sdk = _sdk_settings()
+    if sdk is None:
+        return settings.api_timeout()
+    value = getattr(sdk, settings.API_TIMEOUT, None)
+    return settings.api_timeout({} if value is None else {settings.API_TIMEOUT: str(value)})
+
+
 def has_sdk() -> bool:
     """Whether Dapr's SDK is installed."""
     return _sdk_settings() is not None

@@ -43,8 +43,17 @@ class Blocking:
         return self._loop.run_until_complete(gather())
 
 
+@pytest.fixture
+def api_timeout() -> str:
+    """What DAPR_API_TIMEOUT_SECONDS is; a test gives its own as a parameter."""
+    return ''
+
+
 @pytest.fixture(params=['sync', 'aio'])
-def client(request: pytest.FixtureRequest, sidecar: ScriptedSidecar) -> Iterator[Any]:
+def client(
+    request: pytest.FixtureRequest, sidecar: ScriptedSidecar, api_timeout: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    monkeypatch.setenv('DAPR_API_TIMEOUT_SECONDS', api_timeout)
     host, port = sidecar.address.split(':')
     if request.param == 'sync':
         with DaprWorkflowClient(host, port) as made:
@@ -107,6 +116,20 @@ def test_a_wait_that_is_over_is_a_timeout(sidecar: ScriptedSidecar, client: Any,
 
     with pytest.raises(TimeoutError):
         getattr(client, what)('i', timeout_in_seconds=0.05)
+
+
+@pytest.mark.parametrize(('api_timeout', 'is_limited'), [('', False), ('60', True)])
+def test_the_deadline_that_is_set_is_that_of_every_call_but_the_waits(
+    sidecar: ScriptedSidecar, client: Any, is_limited: bool
+) -> None:
+    for method in ('WaitForInstanceStart', 'WaitForInstanceCompletion'):
+        sidecar.script(method, COMPLETED)
+    for call in (client.get_workflow_state, client.pause_workflow, client.schedule_new_workflow):
+        call('i')
+        assert (sidecar.last.time_remaining < 61) == is_limited
+    for wait in (client.wait_for_workflow_start, client.wait_for_workflow_completion):
+        wait('i', timeout_in_seconds=0)
+        assert sidecar.last.time_remaining > 1e6
 
 
 def test_steering_calls(sidecar: ScriptedSidecar, client: Any) -> None:

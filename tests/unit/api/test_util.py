@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
+from dapr.ext.workflow.util import api_timeout, api_token_metadata, get_grpc_channel_options, getAddress
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +84,30 @@ def test_the_message_length_that_is_set_counts_where_none_is_given(
 
     for given, limit in ((None, 7), (0, 7), (5, 5), (-1, -1)):
         assert {value for _, value in get_grpc_channel_options(given) or ()} == {limit}
+
+
+@pytest.mark.parametrize('with_sdk', [False, True])
+@pytest.mark.parametrize(('given', 'seconds'), [(None, None), ('60', 60.0), ('0.5', 0.5)])
+def test_the_deadline_of_calls_that_is_set_counts(
+    monkeypatch: pytest.MonkeyPatch, with_sdk: bool, given: str | None, seconds: float | None
+) -> None:
+    if with_sdk:
+        monkeypatch.setenv('DAPR_API_TIMEOUT_SECONDS', '9')  # the SDK has the say
+        install_sdk(monkeypatch, DAPR_API_TIMEOUT_SECONDS=given)
+    elif given is not None:
+        monkeypatch.setenv('DAPR_API_TIMEOUT_SECONDS', given)
+    assert api_timeout() == seconds
+
+
+@pytest.mark.parametrize('with_sdk', [False, True])
+@pytest.mark.parametrize('given', ['soon', '0', '-1', 'inf'])
+def test_a_deadline_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, with_sdk: bool, given: str) -> None:
+    monkeypatch.setenv('DAPR_API_TIMEOUT_SECONDS', given)
+    if with_sdk:
+        install_sdk(monkeypatch, DAPR_API_TIMEOUT_SECONDS=given)
+
+    with pytest.raises(ValueError, match=f"DAPR_API_TIMEOUT_SECONDS='{given}'"):
+        api_timeout()
 
 
 def test_a_message_length_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,7 @@ class TaskHubGrpcClient:
         channel_options: gRPC channel options; they beat those of the environment key by key. Default: none.
         channel: A channel to use instead of making one; it stays open when the client is closed, and all of the above
             but the logging is the channel's own affair. Default: None.
+        call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): none.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -83,8 +84,10 @@ class TaskHubGrpcClient:
         interceptors: Sequence[shared.ClientInterceptor] | None = None,
         channel_options: Sequence[tuple[str, Any]] | None = None,
         channel: grpc.Channel | None = None,
+        call_timeout: float | None = None,
     ) -> None:
         self._logger = shared.get_logger('client', log_handler, log_formatter)
+        self._limits = {} if call_timeout is None else {'timeout': call_timeout}
         self._owns_channel = channel is None
         self._host_address = None
         if channel is None:
@@ -336,7 +339,7 @@ class TaskHubGrpcClient:
     def _call(self, operation: Operation[T]) -> T:
         try:
             with self._on_its_way(operation):
-                return operation.read(getattr(self._stub, operation.method)(operation.request))
+                return operation.read(getattr(self._stub, operation.method)(operation.request, **self._limits))
         except grpc.RpcError as error:
             return operation.read_error(error)
 

@@ -53,6 +53,7 @@ class AsyncTaskHubGrpcClient:
         channel_options: gRPC channel options; they beat those of the environment key by key. Default: none.
         channel: A channel to use instead of making one; it stays open when the client is closed, and all of the above
             but the logging is the channel's own affair. Default: None.
+        call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): none.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -69,8 +70,10 @@ class AsyncTaskHubGrpcClient:
         interceptors: Sequence[aio_shared.ClientInterceptor] | None = None,
         channel_options: Sequence[tuple[str, Any]] | None = None,
         channel: grpc.aio.Channel | None = None,
+        call_timeout: float | None = None,
     ) -> None:
         self._logger = shared.get_logger('client', log_handler, log_formatter)
+        self._limits = {} if call_timeout is None else {'timeout': call_timeout}
         # Read now: what is wrong with it shall show where the client is made, not at its first call.
         self._host_address = host_address or shared.get_default_host_address()
         settings.parse_endpoint(self._host_address)
@@ -320,7 +323,7 @@ class AsyncTaskHubGrpcClient:
     async def _call(self, operation: Operation[T]) -> T:
         try:
             with self._on_its_way(operation) as method:
-                return operation.read(await method(operation.request))
+                return operation.read(await method(operation.request, **self._limits))
         except grpc.RpcError as error:
             return operation.read_error(error)
 

@@ -17,6 +17,7 @@
 | `DAPR_GRPC_RETRY_BACKOFF_MULTIPLIER` | 2.0 | by what the wait grows from retry to retry |
 | `DAPR_GRPC_RETRY_CODES` | UNAVAILABLE,DEADLINE_EXCEEDED | the status codes to retry on |
 | `DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES` | 0, no limit | the limit of messages, sent and received |
+| `DAPR_API_TIMEOUT_SECONDS` | none | the deadline of a client's calls, its waits aside |
 
 Booleans are true, 1, yes, on and false, 0, no, off, in any case. A variable that is empty counts as not set. One that
 cannot be read is a ValueError that names it, never a silent default.
@@ -38,6 +39,7 @@ DEFAULT_HOST: Final = 'localhost'
 DEFAULT_PORT: Final = 4001
 API_TOKEN_KEY: Final = 'dapr-api-token'
 MESSAGE_LIMIT: Final = 'DAPR_GRPC_MAX_INBOUND_MESSAGE_SIZE_BYTES'
+API_TIMEOUT: Final = 'DAPR_API_TIMEOUT_SECONDS'
 
 _ENDPOINT: Final = 'DAPR_GRPC_ENDPOINT'
 _TRUE: Final = frozenset({'true', '1', 'yes', 'on'})
@@ -229,6 +231,16 @@ def message_limit(environ: Mapping[str, str] | None = None) -> int:
         ValueError: It cannot be read.
     """
     return _integer(os.environ if environ is None else environ, MESSAGE_LIMIT, 0, -1)
+
+
+def api_timeout(environ: Mapping[str, str] | None = None) -> float | None:
+    """`DAPR_API_TIMEOUT_SECONDS`: the deadline of a client's calls in seconds; None: not set.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    return None if _text(environ, API_TIMEOUT) is None else _positive_number(environ, API_TIMEOUT, math.inf)
 
 
 def outgoing_metadata(
