@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
+from dapr.ext.workflow._durabletask import client as engine
 from dapr.ext.workflow.client_support import (
     as_state,
     client_arguments,
@@ -54,7 +54,8 @@ class DaprWorkflowClient:
         logger_options: LoggerOptions | None = None,
         max_grpc_message_length: int | None = None,
     ) -> None:
-        self.__obj = TaskHubGrpcClient(**client_arguments(host, port, logger_options, max_grpc_message_length))
+        # Looked up on its module each time: tests of other packages put one of their own there.
+        self.__obj = engine.TaskHubGrpcClient(**client_arguments(host, port, logger_options, max_grpc_message_length))
 
     def __enter__(self) -> DaprWorkflowClient:
         return self

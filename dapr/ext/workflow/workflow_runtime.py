@@ -8,20 +8,20 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from dapr.ext.workflow._durabletask.history.bounds import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
+from dapr.ext.workflow._durabletask import worker as engine
 from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
-from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.logger import Logger, LoggerOptions
-from dapr.ext.workflow.naming import alternate_name, given_name, name_of, set_name
+from dapr.ext.workflow.naming import alternate_name, given_name, mark_registered, name_of, set_name
 
 __all__ = ['WorkflowRuntime', 'alternate_name']
 
 F = TypeVar('F', bound=Callable[..., Any])
 
 _READY_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
 
 
 class WorkflowRuntime:
@@ -76,17 +76,18 @@ class WorkflowRuntime:
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._registered: set[int] = set()
         self._started = threading.Event()
-        self.__worker = TaskHubGrpcWorker(
+        # Looked up on its module each time: tests of other packages put one of their own there.
+        self.__worker = engine.TaskHubGrpcWorker(
             **engine_arguments(host, port, logger_options, max_grpc_message_length),
             interceptors=interceptors,
-            concurrency_options=ConcurrencyOptions(
+            concurrency_options=engine.ConcurrencyOptions(
                 maximum_concurrent_activity_work_items,
                 maximum_concurrent_orchestration_work_items,
                 maximum_thread_pool_workers,
             ),
             disable_stateful_history=disable_stateful_history,
-            history_cache_ttl=history_cache_ttl or DEFAULT_TTL_SECONDS,
-            history_cache_max_instances=history_cache_max_instances or DEFAULT_MAX_INSTANCES,
+            history_cache_ttl=history_cache_ttl or 0,
+            history_cache_max_instances=history_cache_max_instances or 0,
             history_cache_max_bytes=history_cache_max_bytes or 0,
             disable_sticky_execution=disable_sticky_execution,
         )
@@ -113,7 +114,7 @@ class WorkflowRuntime:
         """
         registered = self._new_name('Workflow', fn, name)
         self._registry.add_named_orchestrator(registered, adapt_workflow(fn))
-        self._note(fn, registered)
+        self._note('Workflow', fn, registered)
 
     def register_versioned_workflow(
         self, fn: Callable[..., Any], *, name: str, version_name: str | None = None, is_latest: bool
@@ -135,8 +136,8 @@ class WorkflowRuntime:
         if not version:
             raise ValueError(f'{fn!r} has no name that its version could go by: give version_name=...')
         registered = self._new_name('Workflow', fn, name)
-        self._registry.add_named_orchestrator(registered, adapt_workflow(fn), version, is_latest)
-        self._note(fn, registered)
+        self._registry.add_named_orchestrator(registered, adapt_workflow(fn), version_name=version, is_latest=is_latest)
+        self._note('Workflow', fn, registered)
 
     def register_activity(self, fn: Callable[..., Any], *, name: str | None = None) -> None:
         """Registers an activity, sync or async.
@@ -150,7 +151,7 @@ class WorkflowRuntime:
         """
         registered = self._new_name('Activity', fn, name)
         self._registry.add_named_activity(registered, adapt_activity(fn))
-        self._note(fn, registered)
+        self._note('Activity', fn, registered)
 
     @overload
     def workflow(self, __fn: F, *, name: str | None = None) -> F: ...
@@ -196,12 +197,22 @@ class WorkflowRuntime:
         While the sidecar can't be reached this waits and tries again; `shutdown`, from another thread, ends the wait.
 
         Raises:
-            RuntimeError: It is running already, or was shut down before work was coming.
+            RuntimeError: It is running already, was shut down before work was coming, or lost its connection at once
+                and was not ready again within `worker_ready_timeout`; then it is shut down.
         """
-        self.__worker.start()
+        try:
+            self.__worker.start()
+        except Exception:
+            self._logger.exception('The worker did not start.')
+            raise
         self._started.set()
         if not self.wait_for_worker_ready(self._worker_ready_timeout):
-            self._logger.warning('The connection to the sidecar was lost again; the worker goes on trying.')
+            self.shutdown()
+            raise RuntimeError(
+                f'The worker was not ready within {self._worker_ready_timeout:g} seconds: its connection to the '
+                'sidecar was lost again.'
+            )
+        self._logger.debug('The worker is ready: its stream takes work.')
 
     def wait_for_worker_ready(self, timeout: float = 30.0) -> bool:
         """Waits until work is coming.
@@ -212,12 +223,15 @@ class WorkflowRuntime:
         Returns:
             False when the time is over. Another thread may start the runtime meanwhile.
         """
-        deadline = time.monotonic() + max(0.0, timeout)
-        self._started.wait(max(0.0, timeout))
-        if self.__worker.wait_until_ready(max(0.0, deadline - time.monotonic())):
-            return True
-        self._logger.warning('The worker was not ready for work within %s seconds.', timeout)
-        return False
+        deadline = time.monotonic() + timeout
+        while not self.__worker.is_worker_ready():
+            left = min(_LOOK_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                self._logger.warning('The worker was not ready for work within %s seconds.', timeout)
+                return False
+            if self._started.wait(left):
+                self.__worker.wait_until_ready(left)
+        return True
 
     def shutdown(self) -> None:
         """Stops taking work and waits for what is running, up to 30 seconds. It can be started again."""
@@ -250,8 +264,9 @@ class WorkflowRuntime:
             raise ValueError(f'{kind} {own} already has an alternate name {present}')
         return name or name_of(fn)
 
-    def _note(self, fn: Callable[..., Any], name: str) -> None:
+    def _note(self, kind: str, fn: Callable[..., Any], name: str) -> None:
         set_name(fn, name)
+        mark_registered(fn, kind)
         self._registered.add(id(getattr(fn, '__func__', fn)))
 
 

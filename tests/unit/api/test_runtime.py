@@ -187,6 +187,74 @@ def test_readiness_can_be_waited_for_before_another_thread_starts_it(sidecar: Fa
     assert ready == [True]
 
 
+class OtherWorker:
+    """What another package's test puts in place of the engine's worker. Ready at the second look, or never."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self.arguments = arguments
+        self.looks = 0
+        self.calls: list[str] = []
+
+    def start(self) -> None:
+        self.calls.append('start')
+
+    def stop(self) -> None:
+        self.calls.append('stop')
+
+    def is_worker_ready(self) -> bool:
+        self.looks += 1
+        return self.looks == 2
+
+    def wait_until_ready(self, timeout: float) -> bool:
+        return False
+
+
+@pytest.fixture
+def with_other_worker(monkeypatch: pytest.MonkeyPatch) -> WorkflowRuntime:
+    monkeypatch.setattr('dapr.ext.workflow._durabletask.worker.TaskHubGrpcWorker', OtherWorker)
+    return WorkflowRuntime(worker_ready_timeout=0.05)
+
+
+def test_the_worker_is_looked_up_where_tests_of_others_replace_it(with_other_worker: WorkflowRuntime) -> None:
+    worker: OtherWorker = vars(with_other_worker)['_WorkflowRuntime__worker']
+    unset = ('history_cache_ttl', 'history_cache_max_instances', 'history_cache_max_bytes')
+    assert [worker.arguments[name] for name in unset] == [0, 0, 0]
+    with_other_worker.start()
+    assert (worker.looks, worker.calls) == (2, ['start'])
+
+
+def test_a_start_that_is_not_ready_in_time_is_taken_back(with_other_worker: WorkflowRuntime) -> None:
+    worker: OtherWorker = vars(with_other_worker)['_WorkflowRuntime__worker']
+    worker.looks = 2
+    with pytest.raises(RuntimeError, match=r'not ready within 0\.05 seconds'):
+        with_other_worker.start()
+    assert worker.calls == ['start', 'stop']
+
+
+def test_a_start_that_fails_is_told_in_the_log_too(
+    with_other_worker: WorkflowRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(worker: OtherWorker) -> None:
+        raise RuntimeError('no way')
+
+    monkeypatch.setattr(OtherWorker, 'start', fail)
+    with caplog.at_level('ERROR', 'WorkflowRuntime'), pytest.raises(RuntimeError, match='no way'):
+        with_other_worker.start()
+    assert 'did not start' in caplog.text
+
+
+def test_what_is_registered_says_so(runtime: WorkflowRuntime) -> None:
+    class Holder:
+        def act(self, ctx: Any) -> None: ...
+
+    def flow(ctx: Any) -> None: ...
+
+    runtime.register_workflow(flow)
+    runtime.register_activity(Holder().act)
+    assert vars(flow)['_workflow_registered']
+    assert vars(Holder.act)['_activity_registered']
+
+
 def test_settings_reach_the_worker() -> None:
     runtime = WorkflowRuntime(
         'h',

@@ -7,7 +7,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
-from dapr.ext.workflow._durabletask.aio.client import AsyncTaskHubGrpcClient
+from dapr.ext.workflow._durabletask.aio import client as engine
 from dapr.ext.workflow.client_support import (
     as_state,
     client_arguments,
@@ -54,7 +54,10 @@ class DaprWorkflowClient:
         logger_options: LoggerOptions | None = None,
         max_grpc_message_length: int | None = None,
     ) -> None:
-        self.__obj = AsyncTaskHubGrpcClient(**client_arguments(host, port, logger_options, max_grpc_message_length))
+        # Looked up on its module each time: tests of other packages put one of their own there.
+        self.__obj = engine.AsyncTaskHubGrpcClient(
+            **client_arguments(host, port, logger_options, max_grpc_message_length)
+        )
 
     async def __aenter__(self) -> DaprWorkflowClient:
         return self
