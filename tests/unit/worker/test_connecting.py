@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from tests.support.fake_sidecar import DEADLINE_SECONDS, FakeSidecar
 from tests.support.interceptors import GeneratorInterceptor
-from tests.support.work_items import Gate, activity_item, turn_item
+from tests.support.work_items import Gate, activity_item, join, turn_item
 
 NewWorker = Callable[..., TaskHubGrpcWorker]
 
@@ -110,6 +111,22 @@ def test_a_result_that_is_ready_while_cut_off_waits_for_the_connection(
     assert not worker.is_worker_ready()
     sidecar.refuse_streams = None
     assert sidecar.answer().result.value == '"done"'
+
+
+def test_why_there_are_no_work_items_is_told_once(
+    sidecar: FakeSidecar, new_worker: NewWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = new_worker()
+    sidecar.refuse_streams = grpc.StatusCode.UNAVAILABLE
+    with caplog.at_level(logging.WARNING, 'durabletask-worker'):
+        starting = threading.Thread(target=worker.start)
+        starting.start()
+        sidecar.wait_for_calls('GetWorkItems', 4)
+        sidecar.refuse_streams = None
+        join(starting)
+    reasons = [record.getMessage().split(': ', 1)[1].split('.')[0] for record in caplog.records]
+    assert reasons[0].startswith('UNAVAILABLE')
+    assert set(reasons[1:]) == {'as before'}
 
 
 def test_a_worker_is_not_ready_while_it_is_cut_off(sidecar: FakeSidecar, new_worker: NewWorker) -> None:

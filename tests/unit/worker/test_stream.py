@@ -246,7 +246,10 @@ def test_a_refused_stream_is_tried_again_with_growing_delays(
 
 
 def test_only_a_stream_that_has_stayed_up_begins_with_short_delays_again(
-    sidecar: FakeSidecar, connect_plain: Callable[[], grpc.Channel], new_reader: NewReader
+    sidecar: FakeSidecar,
+    connect_plain: Callable[[], grpc.Channel],
+    new_reader: NewReader,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock, pauses = Clock(), Pauses(pass_at_once=100)
     backoff = Backoff(uniform=lambda low, high: high)
@@ -259,6 +262,9 @@ def test_only_a_stream_that_has_stayed_up_begins_with_short_delays_again(
         sidecar.drop_streams()
         sidecar.wait_for_stream(count + 1)
     assert pauses.delays == [0.5, 1, 2, 0.5, 1, 0.5]
+    told = [record.getMessage() for record in caplog.records if 'No work items' in record.getMessage()]
+    # Why it ended is told anew as well.
+    assert ['as before' in message for message in told] == [False, True, True, False, True, False]
 
 
 def test_a_sidecar_that_vanishes_and_comes_back_is_served_again(

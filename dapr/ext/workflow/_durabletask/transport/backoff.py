@@ -32,6 +32,11 @@ class Backoff:
         self._uniform = uniform
         self._next = first
 
+    @property
+    def is_first(self) -> bool:
+        """Whether no attempt has failed since the last one that succeeded for good."""
+        return self._next == self._first
+
     def next_delay(self) -> float:
         """The delay before the next attempt, in seconds; the one after it is twice as long."""
         delay = self._next

@@ -220,6 +220,7 @@ class WorkItemStream:
 
     def _read(self, first_channel: grpc.Channel) -> None:
         channel: grpc.Channel | None = first_channel
+        told = ''
         while True:
             try:
                 why = self._serve(self._connections.add(self._connect() if channel is None else channel))
@@ -230,8 +231,11 @@ class WorkItemStream:
             channel = None
             if self._is_stopping():
                 return
+            # A reason with all its advice, once: not with every attempt to find a sidecar that is not there.
+            reason = 'as before' if why == told and not self._backoff.is_first else why
+            told = why
             delay = self._backoff.next_delay()
-            self._logger.warning('No work items from the sidecar: %s. Connecting again in %.1f s.', why, delay)
+            self._logger.warning('No work items from the sidecar: %s. Connecting again in %.1f s.', reason, delay)
             self._pause(delay)
             if self._is_stopping():
                 return
