@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -293,6 +294,49 @@ def test_a_worker_that_vanishes_leaves_its_work_to_the_next_one(
             assert created.result(DEADLINE).instanceId == new_id
     [item] = [item for item in worker.items if item.workflowRequest.instanceId == new_id]
     assert item.completionToken != lost.completionToken
+
+
+class Told(logging.Handler):
+    """Sets an event when a message that begins so is logged."""
+
+    def __init__(self, beginning: str) -> None:
+        super().__init__()
+        self.event = threading.Event()
+        self._beginning = beginning
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(self._beginning):
+            self.event.set()
+
+
+def test_a_worker_that_vanishes_with_items_on_their_way_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    gone = Told('A worker is gone')
+    logger = logging.getLogger('dapr.ext.workflow.emulator')
+    caplog.set_level(logging.INFO, logger.name)
+    with Emulator() as emulator, grpc.insecure_channel(emulator.address) as channel:
+        client = stubs.TaskHubSidecarServiceStub(channel)
+        small_window = [
+            ('grpc.http2.lookahead_bytes', 1024),
+            ('grpc.http2.bdp_probe', 0),
+            ('grpc.use_local_subchannel_pool', 1),
+        ]
+        with grpc.insecure_channel(emulator.address, small_window) as workers_channel:
+            items = stubs.TaskHubSidecarServiceStub(workers_channel).GetWorkItems(pb.GetWorkItemsRequest())
+            starts = []
+            for number in range(10):
+                request = pb.CreateInstanceRequest(instanceId=f'large-{number}', name='x')
+                request.input.value = 'x' * 300_000
+                starts.append(client.StartInstance.future(request, timeout=DEADLINE))
+            next(items)  # this worker reads no further, so that the others are on their way
+            deadline = time.monotonic() + DEADLINE
+            for number in range(10):
+                state = pb.GetInstanceRequest(instanceId=f'large-{number}')
+                while not client.GetInstance(state, timeout=DEADLINE).exists:
+                    assert time.monotonic() < deadline
+            logger.addHandler(gone)
+        assert gone.event.wait(DEADLINE)
+        logger.removeHandler(gone)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_streams_that_come_and_go_do_no_harm(stub: stubs.TaskHubSidecarServiceStub, new_id: str) -> None:

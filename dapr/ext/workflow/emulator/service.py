@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
 import grpc
@@ -153,7 +153,7 @@ class Service:
         self._core.dispatcher.activities.complete(self._app_id, request)
         return pb.CompleteTaskResponse()
 
-    async def _stream(self, data: bytes, context: _Context) -> AsyncIterator[pb.WorkItem]:
+    async def _stream(self, data: bytes, context: _Context) -> None:
         request = await self._read(pb.GetWorkItemsRequest, data, context)
         # Asked now: once the call is cancelled, its context points into freed memory, and asking ends the process.
         peer = context.peer()
@@ -162,7 +162,9 @@ class Service:
         self._logger.info('A worker has connected (%s).', peer)
         try:
             while (item := await stream.next()) is not None:
-                yield item
+                await context.write(item)
+        except grpc.aio.InternalError:  # it went while this was on its way
+            return
         finally:
             dispatcher.disconnect(stream)
             self._logger.info('A worker is gone (%s).', peer)
