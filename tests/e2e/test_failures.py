@@ -111,6 +111,6 @@ def test_payloads_that_are_no_json_fail_the_workflow_that_is_given_them(
 
     for instance_id, part in ((given, "The input of 'chain' is not JSON"), (sent, "event 'go' is not JSON")):
         kind, message = failure(client, instance_id)
-        assert kind == 'ValueError'
+        assert kind == 'JSONDecodeError'
         assert part in message
     assert run(client, chain, new_id(), 1) == [0]

@@ -108,7 +108,7 @@ def test_a_failed_child_is_tried_again_under_its_id(
 
     assert failure(client, instance_id) == (
         'TaskFailedError',
-        f'{instance_id}: Sub-orchestration task #8 failed: hopeless',
+        'Sub-orchestration task #8 failed: hopeless',
     )
     assert runs == [f'{instance_id}:0001'] * 2 + [f'{instance_id}:0004'] * 3
     assert steps(client, instance_id) == [

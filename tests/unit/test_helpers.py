@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from google.protobuf import timestamp_pb2, wrappers_pb2
 from dapr.ext.workflow._durabletask.internal import helpers, shared, timer
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagationScope
+from dapr.ext.workflow._durabletask.replay.actions import naive_utc
 
 EPOCH = timestamp_pb2.Timestamp()
 MOMENT = datetime(2020, 1, 2, 3, 4, 5, 678901)
@@ -63,13 +64,26 @@ class TestStrings:
         assert helpers.get_orchestration_status_str(status) == name
 
 
+class Undecided(tzinfo):
+    """A time zone that gives no offset: by Python's rules the datetime is a naive one."""
+
+    def utcoffset(self, dt: datetime | None) -> None: ...
+    def dst(self, dt: datetime | None) -> None: ...
+    def tzname(self, dt: datetime | None) -> None: ...
+
+
 class TestTimestamps:
+    def test_what_is_no_datetime_is_refused(self) -> None:
+        with pytest.raises(TypeError, match='not str'):
+            helpers.new_timestamp('2030-01-01')  # type: ignore[arg-type]
+
     @pytest.mark.parametrize(
         'moment',
         [
             MOMENT,
             MOMENT.replace(tzinfo=timezone.utc),
             (MOMENT + timedelta(hours=2)).replace(tzinfo=timezone(timedelta(hours=2))),
+            MOMENT.replace(tzinfo=Undecided()),
         ],
     )
     @pytest.mark.parametrize('zone', ['UTC', 'America/New_York', 'Asia/Kathmandu'])
@@ -81,6 +95,7 @@ class TestTimestamps:
         time.tzset()
         try:
             assert helpers.new_timestamp(moment) == MOMENT_ON_THE_WIRE
+            assert naive_utc(moment) == MOMENT
         finally:
             if before is None:
                 monkeypatch.delenv('TZ')

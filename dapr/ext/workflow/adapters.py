@@ -58,7 +58,9 @@ def _with_input(fn: Function) -> Function:
         signature = inspect.signature(fn)
     except ValueError:  # a builtin that does not say
         return fn
-    return fn if _takes(signature, 2) or not _takes(signature, 1) else lambda ctx, inp: fn(ctx)
+    # `*args` alone most often stands for a function that is wrapped and says no more: it gets what the least take.
+    takes_input = _takes(signature, 2) and len(signature.parameters) > 1
+    return fn if takes_input or not _takes(signature, 1) else lambda ctx, inp: fn(ctx)
 
 
 def _takes(signature: inspect.Signature, count: int) -> bool:

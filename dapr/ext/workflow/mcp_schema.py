@@ -61,7 +61,7 @@ def create_pydantic_model_from_schema(schema: dict[str, Any], model_name: str) -
     for name, prop in properties.items():
         kind = types.of(prop)
         prop = prop if isinstance(prop, Mapping) else {}
-        description = prop.get('description')
+        description = prop.get('description') or ''
         if name in required:
             fields[name] = (kind, Field(description=description))
         else:

@@ -53,6 +53,10 @@ class WorkflowHistoryEventType(Enum):
     """A turn began."""
     WORKFLOW_COMPLETED = 'workflowCompleted'
 
+    @classmethod
+    def _missing_(cls, value: object) -> WorkflowHistoryEventType:
+        return cls.UNKNOWN
+
 
 _RERUNNABLE = frozenset(
     {

@@ -74,7 +74,7 @@ class WorkflowRuntime:
     ) -> None:
         self._logger = Logger('WorkflowRuntime', logger_options)
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
-        self._registered: set[int] = set()
+        self._registered: set[tuple[str, int]] = set()
         self._started = threading.Event()
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__worker = engine.TaskHubGrpcWorker(
@@ -258,7 +258,7 @@ class WorkflowRuntime:
             raise ValueError(f'A {kind.lower()} function argument is required.')
         present = given_name(fn)
         own = getattr(fn, '__name__', repr(fn))
-        if id(getattr(fn, '__func__', fn)) in self._registered:
+        if (kind, id(getattr(fn, '__func__', fn))) in self._registered:
             raise ValueError(f'{kind} {own} already registered as {present}')
         if name and present is not None and present != name:
             raise ValueError(f'{kind} {own} already has an alternate name {present}')
@@ -267,7 +267,7 @@ class WorkflowRuntime:
     def _note(self, kind: str, fn: Callable[..., Any], name: str) -> None:
         set_name(fn, name)
         mark_registered(fn, kind)
-        self._registered.add(id(getattr(fn, '__func__', fn)))
+        self._registered.add((kind, id(getattr(fn, '__func__', fn))))
 
 
 def _decorate(fn: F | None, register: Callable[[F], None]) -> F | Callable[[F], F]:

@@ -89,7 +89,7 @@ def test_descriptions_are_those_of_the_fields() -> None:
         {'city': {'type': 'string', 'description': 'Which one'}, 'days': {'type': 'integer'}}
     ).model_fields
 
-    assert (fields['city'].description, fields['days'].description) == ('Which one', None)
+    assert (fields['city'].description, fields['days'].description) == ('Which one', '')
 
 
 class TestReferences:

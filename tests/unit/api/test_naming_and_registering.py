@@ -90,6 +90,13 @@ class TestWorkflowsAndActivitiesAlike:
         with pytest.raises(ValueError, match='fn already has an alternate name alt'):
             getattr(runtime, f'register_{kind}')(fn, name='other')
 
+    def test_one_function_can_be_both(self, runtime: WorkflowRuntime, kind: str) -> None:
+        fn = new_function()
+        runtime.register_workflow(fn)
+        runtime.register_activity(fn)
+
+        assert self.names(runtime, kind) == ['fn']
+
     def test_one_function_can_serve_two_runtimes(self, runtime: WorkflowRuntime, kind: str) -> None:
         fn, other = new_function(), WorkflowRuntime(host='127.0.0.1', port='1')
         getattr(runtime, f'register_{kind}')(fn)

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from dapr.ext.workflow import WorkflowHistoryEventType
+from dapr.ext.workflow.workflow_context import WorkflowContext
+
 Json = dict[str, Any]
 
 CONTRACT: Json = json.loads((Path(__file__).parents[2] / 'data' / 'public-api.json').read_text(encoding='utf-8'))
@@ -30,6 +33,8 @@ MODULES = [
     'util',
     'aio',
     'logger',
+    'logger.logger',
+    'logger.options',
 ]
 
 _KINDS = {
@@ -146,6 +151,32 @@ def test_each_name_of_the_contract_is_there_with_its_parameters_and_defaults(
 @pytest.mark.parametrize('name', MODULES)
 def test_the_modules_that_packages_import_are_there(name: str) -> None:
     assert importlib.import_module(f'dapr.ext.workflow.{name}')
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'),
+    [
+        ('logger.options', 'LoggerOptions'),
+        ('logger.logger', 'Logger'),
+        ('_durabletask.aio', 'AsyncTaskHubGrpcClient'),
+        ('_durabletask.internal.shared', 'SECURE_PROTOCOLS'),
+        ('_durabletask.internal.shared', 'INSECURE_PROTOCOLS'),
+    ],
+)
+def test_what_apps_import_from_further_places_is_there(module: str, name: str) -> None:
+    assert hasattr(importlib.import_module(f'dapr.ext.workflow.{module}'), name)
+
+
+def test_a_context_of_an_apps_own_needs_no_more_than_in_dapr_1_19() -> None:
+    assert WorkflowContext.__abstractmethods__ == {
+        *('call_activity', 'call_child_workflow', 'continue_as_new', 'create_timer', 'current_utc_datetime'),
+        *('get_propagated_history', 'instance_id', 'is_replaying', 'set_custom_status', 'wait_for_external_event'),
+    }
+
+
+@pytest.mark.parametrize('value', ['of a newer sidecar', None])
+def test_a_kind_of_event_that_is_not_known_is_one(value: object) -> None:
+    assert WorkflowHistoryEventType(value) is WorkflowHistoryEventType.UNKNOWN
 
 
 @pytest.mark.parametrize('module', ['dapr.ext.workflow', 'dapr.ext.workflow.aio', 'dapr.ext.workflow.logger'])

@@ -56,6 +56,15 @@ async def take_order_async(ctx: Any, order: Order) -> Order:
     return take_order(ctx, order)
 
 
+def bare_wrapper(fn: Any) -> Any:
+    """What a decorator makes that does not use functools.wraps."""
+
+    def wrapper(*args: Any) -> Any:
+        return fn(*args)
+
+    return wrapper
+
+
 class Callables:
     def method(self, ctx: Any, order: Order) -> Order:
         return take_order(ctx, order)
@@ -90,6 +99,7 @@ def runtime(sidecar: FakeSidecar) -> Iterator[WorkflowRuntime]:
         (only_context, '1', '"no input"'),
         (with_default, None, ''),
         (with_default, '7', '7'),
+        (bare_wrapper(only_context), '7', '"no input"'),
         (take_order, '{"amount": 1}', '{"amount": 2}'),
         (take_order_async, '{"amount": 1}', '{"amount": 2}'),
         (functools.partial(take_order), '{"amount": 1}', '{"amount": 2}'),

@@ -268,6 +268,12 @@ class TestListsHistoryAndRerun:
             router=pb.TaskRouter(targetAppID='a'),
         )
 
+    @pytest.mark.parametrize('name', ['new_instance_id', 'new_child_instance_id'])
+    def test_an_empty_id_for_a_rerun_is_refused(self, client: Any, sidecar: ScriptedSidecar, name: str) -> None:
+        with pytest.raises(ValueError, match=f'{name} is empty'):
+            client.rerun_orchestration_from_event('i', 1, **{name: ''})
+        assert sidecar.received == []
+
     @pytest.mark.parametrize('event_id', [-1, 2**32])
     def test_an_event_without_an_id_is_refused(self, client: Any, sidecar: ScriptedSidecar, event_id: int) -> None:
         with pytest.raises(ValueError, match=f'event_id={event_id} is out of range'):

@@ -151,5 +151,5 @@ def test_an_early_result_that_is_no_json_fails_when_it_is_asked_for() -> None:
     driver.start()
     assert kinds(driver.turn(early)) == []
     details = failure_of(driver.turn(task_completed(1)))
-    assert details.errorType == 'ValueError'
+    assert details.errorType == 'JSONDecodeError'
     assert "call_activity('b')" in details.errorMessage

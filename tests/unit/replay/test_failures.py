@@ -116,7 +116,7 @@ def test_a_tasks_failure_is_raised_at_its_yield_and_can_be_caught() -> None:
     driver.turn(task_failed(1, traced))
     assert output(driver.turn(child_failed(2, failure('second', 'OSError')))) == [
         ['abc: Activity task #1 failed: first', 'KeyError', 'first', 'where it was'],
-        ['abc: Sub-orchestration task #2 failed: second', 'OSError', 'second', None],
+        ['Sub-orchestration task #2 failed: second', 'OSError', 'second', None],
     ]
 
 

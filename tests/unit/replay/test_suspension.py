@@ -9,14 +9,18 @@ import pytest
 from dapr.ext.workflow._durabletask import task
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext as Context
+from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor
+from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.task import RetryPolicy
 from tests.support.engine import (
+    LOGGER,
     Driver,
     Event,
     child_completed,
     child_failed,
     completion,
     event_raised,
+    execution_started,
     failure_of,
     kinds,
     output,
@@ -24,8 +28,10 @@ from tests.support.engine import (
     suspended,
     task_completed,
     task_failed,
+    task_scheduled,
     terminated,
     timer_fired,
+    workflow_started,
 )
 from tests.support.scenarios import Workflow
 
@@ -262,3 +268,21 @@ def test_the_custom_status_stays_visible() -> None:
     driver = Driver(workflow)
     driver.start()
     assert driver.turn(suspended()).encoded_custom_status == 'waiting'
+
+
+def test_a_history_that_confirms_twice_ends_as_it_did() -> None:
+    """As dapr 1.19.0 makes it, which sends its pending actions again in each turn in which it is suspended."""
+
+    def workflow(ctx: Context, _: None) -> Workflow:
+        yield ctx.call_activity('a')
+        return (yield ctx.call_activity('b'))
+
+    history = [
+        *(workflow_started(), execution_started('workflow'), task_scheduled(1, 'a')),
+        *(workflow_started(), task_completed(1), suspended(), task_scheduled(2, 'b')),
+        *(workflow_started(), task_completed(2, 'done'), task_scheduled(2, 'b')),
+    ]
+    registry = _Registry()
+    registry.add_orchestrator(workflow)
+    ended = _OrchestrationExecutor(registry, LOGGER).execute('abc', history, [workflow_started(), resumed()])
+    assert output(ended) == 'done'

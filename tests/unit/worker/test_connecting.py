@@ -25,9 +25,9 @@ def test_each_connection_is_made_by_the_function_that_packages_replace(
     made: list[tuple[Any, ...]] = []
     original = shared.get_grpc_channel
 
-    def replacement(*arguments: Any) -> grpc.Channel:
-        made.append(arguments)
-        return original(*arguments)
+    def replacement(address: Any, secure: Any, interceptors: Any, *, options: Any) -> grpc.Channel:
+        made.append((address, secure, interceptors, options))
+        return original(address, secure, interceptors, options=options)  # some give it, too, beside all the others
 
     interceptor = GeneratorInterceptor()
     worker = new_worker(interceptors=[interceptor], channel_options=[('grpc.primary_user_agent', 'mine')])

@@ -52,6 +52,20 @@ def test_the_capabilities_are_those_that_the_worker_has(sidecar: FakeSidecar, ne
             assert sidecar.capabilities == capabilities
 
 
+def test_a_workflow_that_fails_is_told_in_the_log(
+    sidecar: FakeSidecar, new_worker: NewWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(ctx: Any, _: Any) -> None:
+        raise KeyError('on purpose')
+
+    worker = new_worker()
+    worker.add_orchestrator(failing)
+    worker.start()
+    sidecar.push(turn_item('failing'))
+    sidecar.answer()
+    assert "abc: the workflow has failed with KeyError: 'on purpose'" in caplog.messages
+
+
 def test_names_that_are_not_registered_are_answered(sidecar: FakeSidecar, new_worker: NewWorker) -> None:
     new_worker().start()
     sidecar.push(turn_item('nowhere'))

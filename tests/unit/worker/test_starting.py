@@ -73,9 +73,9 @@ def test_stop_ends_a_start_that_has_only_begun(
     gate = Gate()
     original = shared.get_grpc_channel
 
-    def slow(*arguments: Any) -> grpc.Channel:
+    def slow(*arguments: Any, **options: Any) -> grpc.Channel:
         gate.pass_through()
-        return original(*arguments)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(shared, 'get_grpc_channel', slow)
     sidecar.hold_hello = True

@@ -97,7 +97,12 @@ class TaskHubGrpcClient:
             if outgoing:
                 chain.append(DefaultClientInterceptorImpl(outgoing))
             # Looked up on its module each time: packages replace it to make channels of their own.
-            channel = shared.get_grpc_channel(self._host_address, secure_channel, chain or None, channel_options)
+            channel = shared.get_grpc_channel(
+                host_address=self._host_address,
+                secure_channel=secure_channel,
+                interceptors=chain or None,
+                options=channel_options,
+            )
         self._channel = channel
         self._stub = stubs.TaskHubSidecarServiceStub(channel)
         self._in_flight = 0

@@ -195,6 +195,9 @@ def rerun(
             f'event_id={event_id} is out of range: give 0 to {_MAX_UINT32}. Events that carry -1 in the history have '
             'no id, and a workflow cannot be run again from them.'
         )
+    for name, new_id in (('new_instance_id', new_instance_id), ('new_child_instance_id', new_child_instance_id)):
+        if new_id == '':
+            raise ValueError(f'{name} is empty: give an id, or None for one that the sidecar makes.')
     request = pb.RerunWorkflowFromEventRequest(
         sourceInstanceID=_checked(instance_id),
         eventID=event_id,

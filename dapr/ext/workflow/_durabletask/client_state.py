@@ -26,6 +26,9 @@ class OrchestrationStatus(Enum):
     SUSPENDED = pb.ORCHESTRATION_STATUS_SUSPENDED
     STALLED = pb.ORCHESTRATION_STATUS_STALLED
 
+    def __str__(self) -> str:
+        return self.name
+
     @classmethod
     def _missing_(cls, value: object) -> OrchestrationStatus | None:
         # A newer sidecar may know more: such a status is one like the others, with a name that says so.

@@ -47,7 +47,7 @@ def derive_seed(instance_id: str, orchestration_time: datetime) -> int:
         instance_id: The workflow's instance id.
         orchestration_time: A logical time of the workflow; without a time zone it is UTC, as all logical time is.
     """
-    if orchestration_time.tzinfo is None:
+    if orchestration_time.utcoffset() is None:
         orchestration_time = orchestration_time.replace(tzinfo=timezone.utc)
     return DeterminismSeed(instance_id, int(orchestration_time.timestamp())).to_int()
 
@@ -84,7 +84,6 @@ class DeterministicContextMixin:
     # Class-level defaults: most workflows never ask, and a context is made for every cold turn.
     _guid_counter: int = 0
     _random: random.Random | None = None
-    _sequence_base: datetime | None = None
     _sequence_offset: int = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -96,12 +95,8 @@ class DeterministicContextMixin:
         return self.current_utc_datetime
 
     def now_with_sequence(self) -> datetime:
-        """The logical time, one microsecond later at each call at the same logical time: unique, ordered stamps."""
-        current = self.current_utc_datetime
-        if current != self._sequence_base:
-            self._sequence_base = current
-            self._sequence_offset = 0
-        stamp = current + timedelta(microseconds=self._sequence_offset)
+        """The logical time, and a microsecond more for each earlier call in the execution: unique, ordered stamps."""
+        stamp = self.current_utc_datetime + timedelta(microseconds=self._sequence_offset)
         self._sequence_offset += 1
         return stamp
 

@@ -54,7 +54,7 @@ class TaskFailedError(Exception):
         self._details = FailureDetails(
             details.errorMessage,
             details.errorType,
-            details.stackTrace.value if details.HasField('stackTrace') else None,
+            details.stackTrace.value or None,
         )
 
     @property

@@ -67,11 +67,11 @@ class RetryPolicy:
         self._retry_timeout = retry_timeout
         self._non_retryable_error_types: frozenset[str] | None = (
             None
-            if non_retryable_error_types is None
+            if not non_retryable_error_types
             else frozenset(
                 error.__name__ if isinstance(error, type) else error
                 for error in non_retryable_error_types
-                if isinstance(error, (str, type))
+                if isinstance(error, (str, type)) and error
             )
         )
 

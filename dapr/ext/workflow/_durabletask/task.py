@@ -138,18 +138,15 @@ class CompletableTask(Task[T]):
         Raises:
             ValueError: The task has already completed.
         """
+        if self._is_complete:
+            raise ValueError('The task has already completed.')
         self.cancel(TaskFailedError(message, details))
 
     def cancel(self, exc: Exception) -> None:
-        """Ends the task with the given error.
-
-        Raises:
-            ValueError: The task has already completed.
-        """
-        if self._is_complete:
-            raise ValueError('The task has already completed.')
-        self._exception = exc
-        self._end()
+        """Ends the task with the given error; without effect when it has ended."""
+        if not self._is_complete:
+            self._exception = exc
+            self._end()
 
 
 class RetryableTask(CompletableTask[T]):

@@ -130,6 +130,7 @@ class Turns:
                 assert history is not None
                 instance = self._executor.replayed(request.instanceId, history.events, propagated_history_of(request))
             results = self._executor.run(instance, request.newEvents)
+            self._tell_failure(request.instanceId, results)
             if kept is not None and self._verification is not None and self._verification.is_due():
                 self._verify(self._verification, request, ticket, results)
             return instance, _response(request, results)
@@ -145,6 +146,14 @@ class Turns:
         if instance is not None:
             close(instance, self._logger)
         return None, response
+
+    def _tell_failure(self, instance_id: str, results: ExecutionResults) -> None:
+        for action in results.actions:
+            if action.completeWorkflow.workflowStatus == pb.ORCHESTRATION_STATUS_FAILED:
+                details = action.completeWorkflow.failureDetails
+                self._logger.warning(
+                    '%s: the workflow has failed with %s: %s', instance_id, details.errorType, details.errorMessage
+                )
 
     def _verify(
         self, verification: ReplayVerification, request: pb.WorkflowRequest, ticket: Ticket, results: ExecutionResults

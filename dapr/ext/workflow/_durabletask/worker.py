@@ -258,7 +258,7 @@ class TaskHubGrpcWorker:
     def _connect(self) -> grpc.Channel:
         # Looked up on its module each time: packages replace it to make channels of their own.
         return shared.get_grpc_channel(
-            self._host_address, self._secure_channel, self._interceptors, self._channel_options
+            self._host_address, self._secure_channel, self._interceptors, options=self._channel_options
         )
 
 

@@ -373,7 +373,10 @@ class AsyncTaskHubGrpcClient:
             )
         # Looked up on its module each time: packages replace it to make channels of their own.
         self._channel = self._given_channel or aio_shared.get_grpc_aio_channel(
-            self._host_address, self._secure_channel, self._interceptors or None, self._channel_options
+            host_address=self._host_address,
+            secure_channel=self._secure_channel,
+            interceptors=self._interceptors or None,
+            options=self._channel_options,
         )
         self._stub = stubs.TaskHubSidecarServiceStub(self._channel)
         self._closed = asyncio.Event()  # the old one may be of the old loop

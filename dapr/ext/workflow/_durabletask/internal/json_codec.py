@@ -127,6 +127,19 @@ def from_json(json_str: str | bytes | bytearray) -> Any:
     return json.loads(json_str, cls=InternalJSONDecoder)
 
 
+def not_json(what: str, error: ValueError) -> ValueError:
+    """An error like the one that `from_json` raised, of the same type, that says which payload it was.
+
+    Args:
+        what: The payload, as in "input of 'order'".
+        error: What `from_json` raised.
+    """
+    if isinstance(error, json.JSONDecodeError):  # some name the type, in policies of retries say
+        message = f'The {what} is not JSON, which payloads must be, whoever sends them: {error.msg}'
+        return json.JSONDecodeError(message, error.doc, error.pos)
+    return ValueError(f'The {what} is not JSON, which payloads must be, whoever sends them: {error}')
+
+
 # Models
 
 
@@ -147,8 +160,8 @@ def is_model_class(cls: Any) -> bool:
 def coerce_to_annotation(value: Any, annotation: Any) -> Any:
     """A decoded value as the model that an annotation asks for.
 
-    Models, optional models, and lists and dicts of models are made from what JSON gave; None, and values whose
-    annotation says nothing of a model, stay as they are.
+    Models and optional models are made from what JSON gave. None, and values with any other annotation, stay as they
+    are: apps that annotate lists or dicts of models make the models themselves, as they had to in dapr 1.19.0.
 
     Args:
         value: What `from_json` gave.
@@ -166,7 +179,7 @@ def decode_input(fn: Callable[..., Any], encoded_input: str | None) -> Any:
 
     Args:
         fn: The function that is given a context and the input. When the annotation of its second parameter is a model
-            (or an optional one, or a list or dict of them), the input becomes that.
+            (or an optional one), the input becomes that.
         encoded_input: JSON, or None or '' when there is no input.
 
     Returns:
@@ -182,9 +195,7 @@ def decode_input(fn: Callable[..., Any], encoded_input: str | None) -> Any:
         value = from_json(encoded_input)
     except ValueError as error:
         name = getattr(fn, '__name__', None) or type(fn).__name__
-        raise ValueError(
-            f"The input of '{name}' is not JSON: {error}. Whoever schedules it must encode the input as JSON."
-        ) from error
+        raise not_json(f"input of '{name}'", error) from error
     if value is None:
         return None
     build = _input_builder(fn)
@@ -241,22 +252,10 @@ def _builder(annotation: Any) -> _Builder | None:
     if is_model_class(annotation):
         return lambda value: _to_model(annotation, value)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return _builder(arguments[0])
     if origin in (typing.Union, types.UnionType):
         others = [argument for argument in arguments if argument is not type(None)]
         # Of several types, only the value could tell which one is meant: it is left to the function.
         return _builder(others[0]) if len(others) == 1 else None
-    if origin is list and len(arguments) == 1:
-        build_item = _builder(arguments[0])
-        if build_item is not None:
-            return lambda value: [build_item(item) for item in value] if isinstance(value, list) else value
-    if origin is dict and len(arguments) == 2:
-        build_value = _builder(arguments[1])
-        if build_value is not None:
-            return lambda value: (
-                {key: build_value(item) for key, item in value.items()} if isinstance(value, dict) else value
-            )
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -25,6 +25,8 @@ from dapr.ext.workflow._durabletask.transport import channel, settings
 
 __all__ = [
     'AUTO_SERIALIZED',
+    'INSECURE_PROTOCOLS',
+    'SECURE_PROTOCOLS',
     'ClientInterceptor',
     'InternalJSONDecoder',
     'InternalJSONEncoder',
@@ -35,6 +37,10 @@ __all__ = [
     'is_async_callable',
     'to_json',
 ]
+
+# For channel functions of other packages, which take them off the address. Ours reads more: `settings.parse_endpoint`.
+SECURE_PROTOCOLS: Final = ['https://', 'grpcs://']
+INSECURE_PROTOCOLS: Final = ['http://', 'grpc://']
 
 ClientInterceptor: TypeAlias = (
     grpc.UnaryUnaryClientInterceptor

@@ -35,8 +35,13 @@ def new_timestamp(dt: datetime) -> timestamp_pb2.Timestamp:
 
     Args:
         dt: A datetime; one without a time zone is UTC, whatever the host's zone.
+
+    Raises:
+        TypeError: It is no datetime.
     """
-    if dt.tzinfo is not None:
+    if not isinstance(dt, datetime):
+        raise TypeError(f'A moment is a datetime, not {type(dt).__name__}: {dt!r}.')
+    if dt.utcoffset() is not None:
         dt = dt.astimezone(timezone.utc).replace(tzinfo=None)
     since_epoch = dt - _EPOCH
     return timestamp_pb2.Timestamp(

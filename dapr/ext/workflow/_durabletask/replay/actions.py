@@ -178,7 +178,8 @@ def default_child_id(instance_id: str, action_id: int) -> str:
 
 def naive_utc(moment: datetime) -> datetime:
     """The moment without a time zone, which for logical time means UTC."""
-    return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+    # By the offset: with a time zone that gives none, `astimezone` would take the host's.
+    return moment if moment.utcoffset() is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
 
 
 def _router(source_app_id: str | None, target_app_id: str | None) -> pb.TaskRouter:

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_name
+from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import to_json
@@ -102,9 +103,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         return self._instance_id
 
     @property
-    def app_id(self) -> str | None:
-        """The Dapr app that runs the workflow, or None when the sidecar did not say."""
-        return self._app_id
+    def app_id(self) -> str:
+        """The Dapr app that runs the workflow, or '' when the sidecar did not say."""
+        return self._app_id or ''
 
     @property
     def current_utc_datetime(self) -> datetime:
@@ -156,33 +157,29 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
     ) -> Task[Any]:
+        # Taken first, and gone even if this raises and the code goes on: what comes next then has the id and the UUID
+        # that it has in the histories of other workers.
+        action_id = self._sequence_number = self._sequence_number + 1
+        guid_counter = self._guid_counter
+        self._guid_counter = guid_counter + 1
         name = activity if isinstance(activity, str) else get_name(activity)
         encoded_input = None if input is None else to_json(input)
         if retry_policy is not None:
-            execution_id = str(self.new_guid())
+            now = self.current_utc_datetime
+            execution_id = str(deterministic_uuid_v5(self._instance_id, now, guid_counter))
             retryable: RetryableTask[Any] = RetryableTask(
-                retry_policy,
-                self.current_utc_datetime,
-                False,
-                name,
-                encoded_input,
-                execution_id,
-                app_id=app_id,
-                propagation=propagation,
+                retry_policy, now, False, name, encoded_input, execution_id, app_id=app_id, propagation=propagation
             )
-            self.schedule_attempt(retryable)
+            self._schedule_attempt(retryable, action_id)
             return retryable
-        # The UUID that `new_guid` would give now is worked out if the action is sent.
-        guid_counter = self._guid_counter
-        self._guid_counter = guid_counter + 1
+        # The UUID is worked out if the action is sent.
         task: CompletableTask[Any] = CompletableTask()
         action = ScheduleTask(task, name, encoded_input, self._clock, guid_counter)
         if app_id is not None:
             action.app_id = app_id
         if propagation is not None:
             action.propagation = propagation
-        action_id = self._sequence_number = self._sequence_number + 1  # `_record`, without a call
-        self._actions[action_id] = self._unresolved[action_id] = action
+        self._actions[action_id] = self._unresolved[action_id] = action  # `_record`, without a call
         return task
 
     def call_sub_orchestrator(
@@ -195,9 +192,10 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
     ) -> Task[Any]:
+        action_id = self._next_id()
         name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
         encoded_input = None if input is None else to_json(input)
-        child_id = instance_id or default_child_id(self._instance_id, self._sequence_number + 1)
+        child_id = instance_id or default_child_id(self._instance_id, action_id)
         task: CompletableTask[Any]
         if retry_policy is None:
             task = CompletableTask()
@@ -212,11 +210,13 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 app_id=app_id,
                 propagation=propagation,
             )
-        self._record(CreateChildWorkflow(task, name, child_id, not instance_id, encoded_input, app_id, propagation))
+        action = CreateChildWorkflow(task, name, child_id, not instance_id, encoded_input, app_id, propagation)
+        self._record(action_id, action)
         return task
 
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
-        return self._start_timer(self._moment(fire_at), pb.TimerOriginCreateTimer())
+        action_id = self._next_id()
+        return self._start_timer(action_id, self._moment(fire_at), pb.TimerOriginCreateTimer())
 
     def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
         folded = name.casefold()
@@ -230,12 +230,12 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         if isinstance(timeout, timedelta) and timeout == timedelta(0):
             event_task.cancel(TimeoutError(f"The external event '{name}' is not there, and timeout=0 does not wait."))
             return event_task
-        self._waiters.setdefault(folded, deque()).append(event_task)
+        action_id = self._next_id()
         unlimited = timeout is None or (isinstance(timeout, timedelta) and timeout < timedelta(0))
-        timer = self._start_timer(
-            None if timeout is None or unlimited else self._moment(timeout), pb.TimerOriginExternalEvent(name=name)
-        )
-        self._wait_timers[event_task] = self._sequence_number
+        fire_at = None if timeout is None or unlimited else self._moment(timeout)
+        timer = self._start_timer(action_id, fire_at, pb.TimerOriginExternalEvent(name=name))
+        self._waiters.setdefault(folded, deque()).append(event_task)
+        self._wait_timers[event_task] = action_id
         return ExternalEventWithTimeoutTask(
             event_task, timer, name, timeout, lambda: self._withdraw_waiter(folded, event_task)
         )
@@ -250,28 +250,30 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
 
     # What the engine does on behalf of events
 
-    def schedule_attempt(self, task: RetryableTask[Any]) -> None:
-        """Schedules the first or the next attempt of a call under a retry policy, under a new action id."""
+    def schedule_next_attempt(self, task: RetryableTask[Any]) -> None:
+        """Schedules the next attempt of a call under a retry policy, under a new action id."""
+        self._schedule_attempt(task, self._next_id())
+
+    def _schedule_attempt(self, task: RetryableTask[Any], action_id: int) -> None:
         if task._is_sub_orch:
             assert task._instance_id is not None
-            self._record(
-                CreateChildWorkflow(
-                    task,
-                    task._task_name,
-                    task._instance_id,
-                    False,
-                    task._encoded_input,
-                    task._app_id,
-                    task._propagation,
-                    is_retry=True,
-                )
+            child = CreateChildWorkflow(
+                task,
+                task._task_name,
+                task._instance_id,
+                False,
+                task._encoded_input,
+                task._app_id,
+                task._propagation,
+                is_retry=True,
             )
+            self._record(action_id, child)
         else:
             action = ScheduleTask(task, task._task_name, task._encoded_input, self._clock, 0)
             action.execution_id = task._task_execution_id
             action.app_id = task._app_id
             action.propagation = task._propagation
-            self._record(action)
+            self._record(action_id, action)
 
     def start_retry_timer(self, task: RetryableTask[Any], delay: timedelta) -> None:
         """Starts the wait before the next attempt."""
@@ -284,7 +286,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             fire_at = self.current_utc_datetime + delay
         except OverflowError:  # a delay without bounds ends where dates do
             fire_at = datetime.max
-        self._start_timer(fire_at, origin).set_retryable_parent(task)
+        self._start_timer(self._next_id(), fire_at, origin).set_retryable_parent(task)
 
     def receive_event(self, name: str, encoded: str | None, value: Any) -> None:
         """Gives an external event to who has waited longest for its name; without a waiter, it is kept."""
@@ -399,18 +401,25 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 'must be str, without lone surrogates; a propagation is a PropagationScope.'
             ) from error
 
-    def _record(self, action: Action) -> None:
-        action_id = self._sequence_number = self._sequence_number + 1
+    def _next_id(self) -> int:
+        self._sequence_number += 1
+        return self._sequence_number
+
+    def _record(self, action_id: int, action: Action) -> None:
         self._actions[action_id] = action
         self._unresolved[action_id] = action
 
-    def _start_timer(self, fire_at: datetime | None, origin: helpers.TimerOrigin) -> TimerTask:
+    def _start_timer(self, action_id: int, fire_at: datetime | None, origin: helpers.TimerOrigin) -> TimerTask:
         timer = TimerTask()
-        self._record(CreateTimer(timer, fire_at, origin))
+        self._record(action_id, CreateTimer(timer, fire_at, origin))
         return timer
 
     def _moment(self, when: datetime | timedelta) -> datetime:
-        return naive_utc(self.current_utc_datetime) + when if isinstance(when, timedelta) else naive_utc(when)
+        if isinstance(when, timedelta):
+            return naive_utc(self.current_utc_datetime) + when
+        if isinstance(when, datetime):
+            return naive_utc(when)
+        raise TypeError(f'A timer and a timeout take a datetime or a timedelta, not {type(when).__name__}: {when!r}.')
 
     def _withdraw_waiter(self, folded: str, waiter: CompletableTask[Any]) -> None:
         self._wait_timers.pop(waiter, None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.json_codec import from_json
+from dapr.ext.workflow._durabletask.internal.json_codec import from_json, not_json
 from dapr.ext.workflow._durabletask.internal.timer import is_optional_timer_event
 from dapr.ext.workflow._durabletask.replay.actions import Action, CreateChildWorkflow, CreateTimer, ScheduleTask
 from dapr.ext.workflow._durabletask.retry import is_error_non_retryable
@@ -116,6 +116,9 @@ def _confirm(run: WorkflowInstance, action_id: int, kind: type[Action], name: st
 
 
 def _confirmed_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    # dapr 1.19.0 sends its actions again in each turn in which it is suspended, and histories have them as often.
+    if event.eventId <= run.last_action_id and event.eventId not in run.context._actions:
+        return
     # An ending drops what is pending, so history cannot go on with it: the code ends earlier than it did.
     kind: type[Action]
     if event.HasField('timerCreated'):
@@ -152,7 +155,8 @@ def _child_workflow_completed(run: WorkflowInstance, event: pb.HistoryEvent) -> 
 
 def _task_failed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     failed = event.taskFailed
-    _fail(run, event, failed.taskScheduledId, ScheduleTask, failed.failureDetails, 'Activity task')
+    what = f'{run.context.instance_id}: Activity task'
+    _fail(run, event, failed.taskScheduledId, ScheduleTask, failed.failureDetails, what)
 
 
 def _child_workflow_failed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
@@ -168,7 +172,7 @@ def _timer_fired(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     retried = timer._retryable_parent if isinstance(timer, TimerTask) else None
     if retried is not None:
         retried.increment_attempt_count()
-        run.context.schedule_attempt(retried)
+        run.context.schedule_next_attempt(retried)
     else:
         timer.complete(None)
     run.advance()
@@ -189,7 +193,7 @@ def _complete(
     try:
         result = from_json(encoded) if encoded else None
     except ValueError as error:
-        raise _bad_payload(f'result of {action.describe()}, action {action_id},', error) from error
+        raise not_json(f'result of {action.describe()}, action {action_id},', error) from error
     action.task.complete(result)
     run.advance()
 
@@ -214,7 +218,7 @@ def _fail(
             run.context.start_retry_timer(task, delay)
             run.advance()
             return
-    task.fail(f'{run.context.instance_id}: {what} #{action_id} failed: {details.errorMessage}', details)
+    task.fail(f'{what} #{action_id} failed: {details.errorMessage}', details)
     run.advance()
 
 
@@ -247,7 +251,7 @@ def _event_raised(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     try:
         value = from_json(encoded) if encoded else None
     except ValueError as error:
-        raise _bad_payload(f"payload of the external event '{raised.name}'", error) from error
+        raise not_json(f"payload of the external event '{raised.name}'", error) from error
     run.context.receive_event(raised.name, encoded, value)
     run.advance()
 
@@ -256,10 +260,6 @@ def _event_raised_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> No
     # A run that continues as new may pass it on; whoever has waited in this run is gone.
     raised = event.eventRaised
     run.context.buffer_event(raised.name, raised.input.value if raised.HasField('input') else None, None)
-
-
-def _bad_payload(what: str, error: ValueError) -> ValueError:
-    return ValueError(f'The {what} is not JSON: {error}. Payloads must be JSON, whoever sends them.')
 
 
 def _ignored(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
