@@ -133,12 +133,22 @@ NO_START: list[list[Event]] = [
 
 
 @pytest.mark.parametrize('events', NO_START, ids=lambda events: ' '.join(map(_name, events)) or 'none')
-def test_a_history_without_a_start_fails_clearly(events: list[Event]) -> None:
+def test_nothing_goes_out_before_the_start_and_the_log_says_why(
+    events: list[Event], caplog: pytest.LogCaptureFixture
+) -> None:
     driver = Driver(_two_steps)
-    details = failure_of(driver.batch(*events))
-    assert details.errorType == 'WorkflowStateError'
-    assert "'abc'" in details.errorMessage
-    assert 'executionStarted' in details.errorMessage
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        assert kinds(driver.batch(*events)) == []
+    assert 'abc: There is no executionStarted in its history yet' in caplog.text
+
+
+def test_an_event_that_comes_before_the_start_is_kept() -> None:
+    def workflow(ctx: Context, _: None) -> Workflow:
+        return (yield ctx.wait_for_external_event('go'))
+
+    driver = Driver(workflow)
+    assert kinds(driver.turn(event_raised('go', '5'))) == []
+    assert output(driver.turn(driver._started)) == 5
 
 
 @pytest.mark.parametrize('past', [task_scheduled(1, 'a'), timer_created(1, workflow_started().timestamp.ToDatetime())])

@@ -21,7 +21,6 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from dapr.ext.workflow._durabletask.failures import WorkflowStateError
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
@@ -123,12 +122,10 @@ class WorkflowInstance:
         self._apply(events)
         is_suspended = self._handlers is handlers.SUSPENDED
         if not (self._is_started or self.is_ended or is_suspended):
-            self._end_failed(
-                WorkflowStateError(
-                    f"The history of instance '{context.instance_id}' has no executionStarted event, so there is no "
-                    'workflow to run. The sidecar must send the whole committed history, or a delta to one that this '
-                    'worker has: if it did, purge the instance and start it again.'
-                )
+            # Most likely it is scheduled for later, and an event has come before: to fail it would be for good.
+            self.note(
+                'There is no executionStarted in its history yet, so there is no workflow to run; events are kept for '
+                'it. If it was started, the sidecar does not send all of its history: purge it and start it again.'
             )
         if context._completion is None and self._is_version_missing:
             actions = [helpers.new_workflow_version_not_available_action(1)]
