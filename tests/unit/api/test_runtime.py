@@ -285,6 +285,11 @@ def test_settings_reach_the_worker() -> None:
     assert worker._disable_sticky_execution
 
 
+def test_an_address_that_cannot_be_read_is_told_where_the_runtime_is_made() -> None:
+    with pytest.raises(ValueError, match='a:b:c:1'):
+        WorkflowRuntime('a:b:c', '1')
+
+
 class RecordingContext:
     """Stands for the engine's context, and notes what it is asked for."""
 

@@ -92,6 +92,9 @@ class TaskHubGrpcWorker:
         history_cache_max_bytes: How much memory they take, in bytes. Default, and for zero or less: no limit.
         disable_sticky_execution: Whether to replay a workflow's history with each of its turns. By default (False) the
             running workflow is kept between its turns, with every sidecar, and is given what is new.
+
+    Raises:
+        ValueError: The address, or a variable of the environment, cannot be read; the message says which.
     """
 
     def __init__(
@@ -115,7 +118,9 @@ class TaskHubGrpcWorker:
     ) -> None:
         self._registry = _Registry()
         self._logger = shared.get_logger('worker', log_handler, log_formatter)
+        # Read now: what is wrong with it shall show where the worker is made, not at its start.
         self._host_address = host_address or shared.get_default_host_address()
+        settings.parse_endpoint(self._host_address)
         self._secure_channel = secure_channel
         self._interceptors = list(interceptors or ())
         outgoing = settings.outgoing_metadata(metadata)
