@@ -189,6 +189,7 @@ class TestState:
         assert (status.name, status.value) == ('UNKNOWN_99', 99)
         assert status is client.get_orchestration_state('i').runtime_status
         assert status not in list(OrchestrationStatus)
+        assert str(OrchestrationStatus.RUNNING) == 'RUNNING'
 
 
 class TestEventsAndSteering:

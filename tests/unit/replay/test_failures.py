@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext as Context
@@ -114,6 +115,7 @@ def test_a_tasks_failure_is_raised_at_its_yield_and_can_be_caught() -> None:
     driver = Driver(workflow)
     driver.start()
     driver.turn(task_failed(1, traced))
+    assert TaskFailedError('', pb.TaskFailureDetails(stackTrace=StringValue(value=''))).details.stack_trace is None
     assert output(driver.turn(child_failed(2, failure('second', 'OSError')))) == [
         ['abc: Activity task #1 failed: first', 'KeyError', 'first', 'where it was'],
         ['Sub-orchestration task #2 failed: second', 'OSError', 'second', None],

@@ -207,3 +207,11 @@ def test_a_policy_shows_what_it_was_made_of() -> None:
     assert policy.non_retryable_error_types == frozenset({'KeyError', 'Mine'})
     assert task.is_error_non_retryable('Mine', policy)
     assert not task.is_error_non_retryable('ValueError', policy)
+
+
+@pytest.mark.parametrize(('given', 'names'), [([], None), (None, None), (['', 'Mine'], {'Mine'})])
+def test_types_that_name_nothing_are_left_out(given: list[str] | None, names: set[str] | None) -> None:
+    policy = task.RetryPolicy(
+        first_retry_interval=timedelta(seconds=2), max_number_of_attempts=4, non_retryable_error_types=given
+    )
+    assert policy.non_retryable_error_types == names

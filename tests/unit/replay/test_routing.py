@@ -74,6 +74,13 @@ def test_the_app_is_known_to_the_workflow_and_in_replay() -> None:
     assert output(driver.turn(task_completed(2))) == 'me'
 
 
+def test_an_app_that_is_not_known_is_an_empty_text() -> None:
+    def workflow(ctx: Context, _: None) -> str:
+        return ctx.app_id
+
+    assert output(Driver(workflow).start()) == ''
+
+
 def test_only_the_starts_router_counts() -> None:
     def workflow(ctx: Context, _: None) -> Workflow:
         yield ctx.call_activity('a')
