@@ -17,7 +17,6 @@ from google.protobuf import timestamp_pb2, wrappers_pb2
 from dapr.ext.workflow._durabletask.internal import helpers, shared, timer
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagationScope
-from dapr.ext.workflow._durabletask.replay.actions import naive_utc
 
 EPOCH = timestamp_pb2.Timestamp()
 MOMENT = datetime(2020, 1, 2, 3, 4, 5, 678901)
@@ -95,7 +94,7 @@ class TestTimestamps:
         time.tzset()
         try:
             assert helpers.new_timestamp(moment) == MOMENT_ON_THE_WIRE
-            assert naive_utc(moment) == MOMENT
+            assert timer.naive_utc(moment) == MOMENT
         finally:
             if before is None:
                 monkeypatch.delenv('TZ')

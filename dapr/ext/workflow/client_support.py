@@ -8,7 +8,7 @@ from typing import Any
 from dapr.ext.workflow._durabletask import client_state
 from dapr.ext.workflow._durabletask.internal.logging import set_level
 from dapr.ext.workflow.logger import LoggerOptions
-from dapr.ext.workflow.util import api_timeout, api_token_metadata, get_grpc_channel_options, getAddress
+from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
 from dapr.ext.workflow.workflow_management import Unset
 from dapr.ext.workflow.workflow_state import WorkflowState
 
@@ -19,7 +19,7 @@ def engine_arguments(
     logger_options: LoggerOptions | None,
     max_grpc_message_length: int | None,
 ) -> dict[str, Any]:
-    """What the engine's worker is made with.
+    """What the engine's worker and its clients are made with.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
@@ -33,21 +33,6 @@ def engine_arguments(
         'log_formatter': None if logger_options is None else logger_options.log_formatter,
         'channel_options': get_grpc_channel_options(max_grpc_message_length),
     }
-
-
-def client_arguments(
-    host: str | None,
-    port: str | int | None,
-    logger_options: LoggerOptions | None,
-    max_grpc_message_length: int | None,
-) -> dict[str, Any]:
-    """What the engine's clients are made with.
-
-    Raises:
-        ValueError: A setting cannot be read; the message names it.
-    """
-    arguments = engine_arguments(host, port, logger_options, max_grpc_message_length)
-    return {**arguments, 'call_timeout': api_timeout()}
 
 
 def as_state(state: client_state.WorkflowState | None) -> WorkflowState | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-__all__ = ['alternate_name', 'given_name', 'mark_registered', 'name_of', 'set_name']
+__all__ = ['alternate_name', 'function_of', 'given_name', 'mark_registered', 'name_of', 'set_name']
 
 F = TypeVar('F', bound=Callable[..., Any])
 
@@ -58,15 +58,21 @@ def given_name(fn: Callable[..., Any]) -> str | None:
     return name
 
 
+def function_of(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function behind a method, which is another object at each access; anything else as it is."""
+    function: Callable[..., Any] = getattr(fn, '__func__', fn)
+    return function
+
+
 def set_name(fn: Callable[..., Any], name: str) -> None:
     """Gives a function, or the one behind a method, its alternate name."""
-    setattr(getattr(fn, '__func__', fn), _ATTRIBUTE, name)
+    setattr(function_of(fn), _ATTRIBUTE, name)
 
 
 def mark_registered(fn: Callable[..., Any], kind: str) -> None:
     """Notes on a function, or the one behind a method, that it is registered as a 'Workflow' or an 'Activity'. For
     others to read: a function may be registered with several runtimes."""
-    setattr(getattr(fn, '__func__', fn), f'_{kind.lower()}_registered', True)
+    setattr(function_of(fn), f'_{kind.lower()}_registered', True)
 
 
 def _own_name(fn: Callable[..., Any]) -> str | None:

@@ -14,7 +14,7 @@ from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
 from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.logger import Logger, LoggerOptions
-from dapr.ext.workflow.naming import alternate_name, given_name, mark_registered, name_of, set_name
+from dapr.ext.workflow.naming import alternate_name, function_of, given_name, mark_registered, name_of, set_name
 
 __all__ = ['WorkflowRuntime', 'alternate_name']
 
@@ -258,7 +258,7 @@ class WorkflowRuntime:
             raise ValueError(f'A {kind.lower()} function argument is required.')
         present = given_name(fn)
         own = getattr(fn, '__name__', repr(fn))
-        if (kind, id(getattr(fn, '__func__', fn))) in self._registered:
+        if (kind, id(function_of(fn))) in self._registered:
             raise ValueError(f'{kind} {own} already registered as {present}')
         if name and present is not None and present != name:
             raise ValueError(f'{kind} {own} already has an alternate name {present}')
@@ -267,7 +267,7 @@ class WorkflowRuntime:
     def _note(self, kind: str, fn: Callable[..., Any], name: str) -> None:
         set_name(fn, name)
         mark_registered(fn, kind)
-        self._registered.add((kind, id(getattr(fn, '__func__', fn))))
+        self._registered.add((kind, id(function_of(fn))))
 
 
 def _decorate(fn: F | None, register: Callable[[F], None]) -> F | Callable[[F], F]:

@@ -130,7 +130,8 @@ class Turns:
                 assert history is not None
                 instance = self._executor.replayed(request.instanceId, history.events, propagated_history_of(request))
             results = self._executor.run(instance, request.newEvents)
-            self._tell_failure(request.instanceId, results)
+            if instance.is_ended:
+                self._tell_failure(request.instanceId, results)
             if kept is not None and self._verification is not None and self._verification.is_due():
                 self._verify(self._verification, request, ticket, results)
             return instance, _response(request, results)

@@ -10,12 +10,13 @@ from typing import Any
 from dapr.ext.workflow._durabletask.aio import client as engine
 from dapr.ext.workflow.client_support import (
     as_state,
-    client_arguments,
+    engine_arguments,
     rerun_input,
     warn_of_reuse_policy,
 )
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.util import api_timeout
 from dapr.ext.workflow.workflow_context import Workflow
 from dapr.ext.workflow.workflow_management import (
     UNSET,
@@ -56,7 +57,7 @@ class DaprWorkflowClient:
     ) -> None:
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__obj = engine.AsyncTaskHubGrpcClient(
-            **client_arguments(host, port, logger_options, max_grpc_message_length)
+            **engine_arguments(host, port, logger_options, max_grpc_message_length), call_timeout=api_timeout()
         )
 
     async def __aenter__(self) -> DaprWorkflowClient:

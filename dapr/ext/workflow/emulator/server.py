@@ -247,8 +247,9 @@ class _Run:
         host, port = self._host, self._ports[app]
         # gRPC is content with one of the addresses that a name like localhost has: calls to the other one would go to
         # whoever has it.
-        if port and any(error.errno == errno.EADDRINUSE for error in _failures(host, port)):
-            raise _cannot_listen(host, port, OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
+        for error in _failures(host, port) if port else ():
+            if error.errno == errno.EADDRINUSE:
+                raise _cannot_listen(host, port, error)
         try:
             listening = server.add_insecure_port(_joined(host, port))
         except RuntimeError:

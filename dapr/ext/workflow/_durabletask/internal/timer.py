@@ -30,6 +30,12 @@ _ORIGIN_FIELDS: Final[dict[type, str]] = {
 _EPOCH: Final = datetime(1970, 1, 1)
 
 
+def naive_utc(moment: datetime) -> datetime:
+    """The moment without a time zone, which for logical time means UTC."""
+    # By the offset: with a time zone that gives none, `astimezone` would take the host's.
+    return moment if moment.utcoffset() is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+
+
 def new_timestamp(dt: datetime) -> timestamp_pb2.Timestamp:
     """The moment as the wire has it.
 
@@ -41,9 +47,7 @@ def new_timestamp(dt: datetime) -> timestamp_pb2.Timestamp:
     """
     if not isinstance(dt, datetime):
         raise TypeError(f'A moment is a datetime, not {type(dt).__name__}: {dt!r}.')
-    if dt.utcoffset() is not None:
-        dt = dt.astimezone(timezone.utc).replace(tzinfo=None)
-    since_epoch = dt - _EPOCH
+    since_epoch = naive_utc(dt) - _EPOCH
     return timestamp_pb2.Timestamp(
         seconds=since_epoch.days * 86400 + since_epoch.seconds, nanos=since_epoch.microseconds * 1000
     )

@@ -6,7 +6,7 @@ turn is over and the action is still there.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
@@ -174,12 +174,6 @@ def logical_time(clock: pb.HistoryEvent) -> datetime:
 def default_child_id(instance_id: str, action_id: int) -> str:
     """The instance id of a child workflow that was given none."""
     return f'{instance_id}:{action_id:04x}'
-
-
-def naive_utc(moment: datetime) -> datetime:
-    """The moment without a time zone, which for logical time means UTC."""
-    # By the offset: with a time zone that gives none, `astimezone` would take the host's.
-    return moment if moment.utcoffset() is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
 
 
 def _router(source_app_id: str | None, target_app_id: str | None) -> pb.TaskRouter:

@@ -18,6 +18,7 @@ from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import to_json
+from dapr.ext.workflow._durabletask.internal.timer import naive_utc
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.actions import (
     Action,
@@ -26,7 +27,6 @@ from dapr.ext.workflow._durabletask.replay.actions import (
     ScheduleTask,
     default_child_id,
     logical_time,
-    naive_utc,
 )
 from dapr.ext.workflow._durabletask.retry import RetryPolicy
 from dapr.ext.workflow._durabletask.task import (
