@@ -10,9 +10,9 @@ from google.protobuf import wrappers_pb2
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.backend import Backend
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key, Turn
-from dapr.ext.workflow.emulator.store import Store
+from dapr.ext.workflow.emulator.state.backend import Backend
+from dapr.ext.workflow.emulator.state.store import Store
 
 START = 1_800_000_000.0
 

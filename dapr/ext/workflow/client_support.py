@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from dapr.ext.workflow._durabletask import client_state
+from dapr.ext.workflow._durabletask.clients import state as client_state
 from dapr.ext.workflow._durabletask.internal.logging import set_level
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress

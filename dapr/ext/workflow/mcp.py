@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import grpc
 
-from dapr.ext.workflow._durabletask.client_waits import is_transient
+from dapr.ext.workflow._durabletask.clients.waits import is_transient
 from dapr.ext.workflow._durabletask.transport.errors import status_of
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from dapr.ext.workflow._durabletask import client_state
-from dapr.ext.workflow._durabletask.client_state import OrchestrationStatus
+from dapr.ext.workflow._durabletask.clients import state as client_state
+from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus
 from dapr.ext.workflow._durabletask.failures import FailureDetails
 
 __all__ = ['WorkflowState', 'WorkflowStatus']

@@ -19,8 +19,8 @@ from dapr.ext.workflow import (
     WorkflowState,
     WorkflowStatus,
 )
-from dapr.ext.workflow._durabletask import client_state
-from dapr.ext.workflow._durabletask.client_state import OrchestrationStatus
+from dapr.ext.workflow._durabletask.clients import state as client_state
+from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.logger import Logger, LoggerOptions

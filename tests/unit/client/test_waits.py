@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 import pytest
 
-from dapr.ext.workflow._durabletask import client_requests
 from dapr.ext.workflow._durabletask.aio.client import AsyncTaskHubGrpcClient
 from dapr.ext.workflow._durabletask.client import OrchestrationStatus
-from dapr.ext.workflow._durabletask.client_waits import Waiting
+from dapr.ext.workflow._durabletask.clients import requests as client_requests
+from dapr.ext.workflow._durabletask.clients.waits import Waiting
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from tests.support.scripted_sidecar import ScriptedSidecar, Twin, serve
 

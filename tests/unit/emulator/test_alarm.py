@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from dapr.ext.workflow.emulator.alarm import Alarm
 from dapr.ext.workflow.emulator.errors import StoreError
+from dapr.ext.workflow.emulator.serving.alarm import Alarm
 from tests.support.work_source import ManualLoop
 
 

@@ -10,12 +10,12 @@ from google.protobuf import wrappers_pb2
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.apply import apply, new_run
-from dapr.ext.workflow.emulator.apps import Apps
 from dapr.ext.workflow.emulator.errors import Refused
-from dapr.ext.workflow.emulator.outcome import Outcome, Run, Send, StartActivity, StartTimer, StartWorkflow
-from dapr.ext.workflow.emulator.runs import RunState
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apply import apply, new_run
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.outcome import Outcome, Run, Send, StartActivity, StartTimer, StartWorkflow
+from dapr.ext.workflow.emulator.rules.runs import RunState
 from dapr.ext.workflow.emulator.seam import Key
 from tests.support.backend import (
     complete,

@@ -6,8 +6,8 @@ from google.protobuf import timestamp_pb2
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.runs import MAX_BATCH, Batch, Message, RunState, next_batch
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.runs import MAX_BATCH, Batch, Message, RunState, next_batch
 from tests.support.backend import kinds
 
 STARTED = helpers.new_execution_started_event('wf', 'x')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.work_items import turn_item
+from dapr.ext.workflow.emulator.serving.work_items import turn_item
 from tests.support.backend import START, BackendDriver, complete, kinds, schedule, start_child, timer
 
 

@@ -15,8 +15,8 @@ import pytest
 from dapr.ext.workflow._durabletask import task
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.errors import StoreError
-from dapr.ext.workflow.emulator.instances import Instance
-from dapr.ext.workflow.emulator.runs import RESOLVING
+from dapr.ext.workflow.emulator.rules.runs import RESOLVING
+from dapr.ext.workflow.emulator.state.instances import Instance
 from tests.support.backend import START, BackendDriver, complete, continue_as_new, kinds, schedule, start_child, timer
 from tests.support.backend_worker import BackendWorker, output
 from tests.support.scenarios import Workflow, chain, echo

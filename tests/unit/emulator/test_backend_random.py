@@ -14,8 +14,8 @@ import pytest
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.errors import Refused, StoreError
-from dapr.ext.workflow.emulator.events import MICROS, TERMINAL
-from dapr.ext.workflow.emulator.runs import RESOLVING
+from dapr.ext.workflow.emulator.rules.events import MICROS, TERMINAL
+from dapr.ext.workflow.emulator.rules.runs import RESOLVING
 from dapr.ext.workflow.emulator.seam import Key, Turn
 from tests.support.backend import (
     BackendDriver,

@@ -12,11 +12,11 @@ import pytest
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import streams
-from dapr.ext.workflow.emulator.dispatch import Dispatcher
 from dapr.ext.workflow.emulator.errors import StoreError
 from dapr.ext.workflow.emulator.seam import Key
-from dapr.ext.workflow.emulator.streams import WorkerStream, owner_of
+from dapr.ext.workflow.emulator.serving import streams
+from dapr.ext.workflow.emulator.serving.dispatch import Dispatcher
+from dapr.ext.workflow.emulator.serving.streams import WorkerStream, owner_of
 from tests.support.work_source import ManualLoop, WorkSource, activity, event
 
 LOGGER = logging.getLogger('test')

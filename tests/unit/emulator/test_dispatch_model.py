@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.seam import Key
-from dapr.ext.workflow.emulator.streams import WorkerStream
+from dapr.ext.workflow.emulator.serving.streams import WorkerStream
 from tests.unit.emulator.test_dispatch import LEASE, STATEFUL, Bench
 
 INSTANCES = ('one', 'two', 'three')

@@ -248,7 +248,7 @@ def test_asyncio_clients_of_the_same_process_call_it_and_nothing_is_logged(caplo
 
 
 def test_its_own_loop_passes_over_the_noise_of_older_grpc_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    from dapr.ext.workflow.emulator.server import _handle_exception
+    from dapr.ext.workflow.emulator.serving.server import _handle_exception
 
     loop = asyncio.new_event_loop()
     handle = '<Handle PollerCompletionQueue._handle_events(...)()>'

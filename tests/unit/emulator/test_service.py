@@ -18,8 +18,8 @@ from dapr.ext.workflow._durabletask.internal import helpers, orchestrator_servic
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator import Emulator
-from dapr.ext.workflow.emulator.backend import Backend
 from dapr.ext.workflow.emulator.errors import StoreError
+from dapr.ext.workflow.emulator.state.backend import Backend
 
 DEADLINE = 20.0
 SERVICE = orchestrator_service_pb2.DESCRIPTOR.services_by_name['TaskHubSidecarService']

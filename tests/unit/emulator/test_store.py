@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dapr.ext.workflow.emulator import schema
 from dapr.ext.workflow.emulator.errors import StoreError
-from dapr.ext.workflow.emulator.store import InstanceRow, Store, TimerRow
+from dapr.ext.workflow.emulator.state import schema
+from dapr.ext.workflow.emulator.state.store import InstanceRow, Store, TimerRow
 
 
 def row(pk: int, instance_id: str, status: int = 0) -> InstanceRow:
@@ -40,7 +40,7 @@ def test_a_file_has_one_emulator_at_a_time(tmp_path: Path) -> None:
 def test_an_emulator_in_another_process_is_refused_and_one_that_was_killed_is_not_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / 'emulator.db'
     program = (
-        'import sys; from dapr.ext.workflow.emulator.store import Store; '
+        'import sys; from dapr.ext.workflow.emulator.state.store import Store; '
         'store = Store(sys.argv[1]); print("has it", flush=True); sys.stdin.read()'
     )
     with subprocess.Popen(

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.streams import UNSENT_LIMIT, WarmMarks, WorkerStream, owner_of
+from dapr.ext.workflow.emulator.serving.streams import UNSENT_LIMIT, WarmMarks, WorkerStream, owner_of
 
 
 def stream(stream_id: str = 's', *capabilities: int) -> WorkerStream:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from dapr.ext.workflow.emulator.seam import Key
-from dapr.ext.workflow.emulator.waits import ShuttingDown, Waits
+from dapr.ext.workflow.emulator.serving.waits import ShuttingDown, Waits
 
 KEY = Key('', 'wf')
 

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from dapr.ext.workflow._durabletask import client_requests as requests
-from dapr.ext.workflow._durabletask.client_requests import Operation, WaitOperation, new_task_router
-from dapr.ext.workflow._durabletask.client_state import (
+from dapr.ext.workflow._durabletask.clients import requests as requests
+from dapr.ext.workflow._durabletask.clients.requests import Operation, WaitOperation, new_task_router
+from dapr.ext.workflow._durabletask.clients.state import (
     OrchestrationFailedError,
     OrchestrationIdReuseAction,
     OrchestrationStatus,
@@ -22,7 +22,7 @@ from dapr.ext.workflow._durabletask.client_state import (
     WorkflowState,
     new_orchestration_state,
 )
-from dapr.ext.workflow._durabletask.client_waits import Waiting
+from dapr.ext.workflow._durabletask.clients.waits import Waiting
 from dapr.ext.workflow._durabletask.contexts import Orchestrator, get_name
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb

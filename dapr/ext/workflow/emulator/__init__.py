@@ -1,5 +1,5 @@
 """The emulator: a Dapr workflow sidecar in Python, for development, tests and demos. Production runs on Dapr."""
 
-from dapr.ext.workflow.emulator.server import Emulator
+from dapr.ext.workflow.emulator.serving.server import Emulator
 
 __all__ = ['Emulator']

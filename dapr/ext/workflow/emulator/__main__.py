@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dapr.ext.workflow.emulator.errors import StoreError
-from dapr.ext.workflow.emulator.server import Emulator
+from dapr.ext.workflow.emulator.serving.server import Emulator
 
 if TYPE_CHECKING:
     from types import FrameType

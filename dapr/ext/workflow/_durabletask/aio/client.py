@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
-from dapr.ext.workflow._durabletask import client_requests as requests
 from dapr.ext.workflow._durabletask.aio.internal import shared as aio_shared
 from dapr.ext.workflow._durabletask.aio.internal.grpc_interceptor import DefaultClientInterceptorImpl
-from dapr.ext.workflow._durabletask.client_requests import Operation, WaitOperation
-from dapr.ext.workflow._durabletask.client_state import WorkflowIdReusePolicy, WorkflowState
-from dapr.ext.workflow._durabletask.client_waits import Waiting
+from dapr.ext.workflow._durabletask.clients import requests as requests
+from dapr.ext.workflow._durabletask.clients.requests import Operation, WaitOperation
+from dapr.ext.workflow._durabletask.clients.state import WorkflowIdReusePolicy, WorkflowState
+from dapr.ext.workflow._durabletask.clients.waits import Waiting
 from dapr.ext.workflow._durabletask.contexts import Orchestrator, get_name
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb

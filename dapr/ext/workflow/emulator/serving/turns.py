@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.retrying import Backoffs, Scheduler
 from dapr.ext.workflow.emulator.seam import Key, Turn
-from dapr.ext.workflow.emulator.streams import WorkerStream, owner_of
-from dapr.ext.workflow.emulator.work_items import turn_item
+from dapr.ext.workflow.emulator.serving.retrying import Backoffs, Scheduler
+from dapr.ext.workflow.emulator.serving.streams import WorkerStream, owner_of
+from dapr.ext.workflow.emulator.serving.work_items import turn_item
 
 __all__ = ['TurnSource', 'Turns']
 

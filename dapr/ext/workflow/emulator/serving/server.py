@@ -18,11 +18,11 @@ from typing import Any, Final
 
 import grpc.aio
 
-from dapr.ext.workflow.emulator.auth import TokenGuard
-from dapr.ext.workflow.emulator.core import Core
-from dapr.ext.workflow.emulator.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS
-from dapr.ext.workflow.emulator.service import MAX_MESSAGE_BYTES, Service
-from dapr.ext.workflow.emulator.store import Store
+from dapr.ext.workflow.emulator.serving.auth import TokenGuard
+from dapr.ext.workflow.emulator.serving.core import Core
+from dapr.ext.workflow.emulator.serving.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS
+from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES, Service
+from dapr.ext.workflow.emulator.state.store import Store
 
 __all__ = ['Emulator']
 

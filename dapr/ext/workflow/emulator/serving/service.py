@@ -14,10 +14,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.core import Core
 from dapr.ext.workflow.emulator.errors import Refused, StoreError
 from dapr.ext.workflow.emulator.seam import Key
-from dapr.ext.workflow.emulator.waits import ShuttingDown
+from dapr.ext.workflow.emulator.serving.core import Core
+from dapr.ext.workflow.emulator.serving.waits import ShuttingDown
 
 __all__ = ['MAX_MESSAGE_BYTES', 'SERVICE', 'Service']
 

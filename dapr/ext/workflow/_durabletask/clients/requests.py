@@ -18,7 +18,7 @@ import grpc
 from google.protobuf import wrappers_pb2
 from google.protobuf.message import Message
 
-from dapr.ext.workflow._durabletask.client_state import WorkflowState, new_orchestration_state
+from dapr.ext.workflow._durabletask.clients.state import WorkflowState, new_orchestration_state
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import to_json

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.retrying import Backoffs, Scheduler
 from dapr.ext.workflow.emulator.seam import ActivityWork
-from dapr.ext.workflow.emulator.streams import WorkerStream
-from dapr.ext.workflow.emulator.work_items import activity_item
+from dapr.ext.workflow.emulator.serving.retrying import Backoffs, Scheduler
+from dapr.ext.workflow.emulator.serving.streams import WorkerStream
+from dapr.ext.workflow.emulator.serving.work_items import activity_item
 
 __all__ = ['Activities', 'ActivitySink']
 

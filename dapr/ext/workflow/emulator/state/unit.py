@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.instances import Instance, Instances
-from dapr.ext.workflow.emulator.outcome import NextRun, Outcome, StartActivity, StartTimer
-from dapr.ext.workflow.emulator.runs import RESOLVING, Message
+from dapr.ext.workflow.emulator.rules.outcome import NextRun, Outcome, StartActivity, StartTimer
+from dapr.ext.workflow.emulator.rules.runs import RESOLVING, Message
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key
-from dapr.ext.workflow.emulator.store import ActivityRow, Store, TimerRow
+from dapr.ext.workflow.emulator.state.instances import Instance, Instances
+from dapr.ext.workflow.emulator.state.store import ActivityRow, Store, TimerRow
 
 __all__ = ['Unit']
 

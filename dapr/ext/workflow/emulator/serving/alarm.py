@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from dapr.ext.workflow.emulator.retrying import Backoffs, Scheduled, Scheduler
+from dapr.ext.workflow.emulator.serving.retrying import Backoffs, Scheduled, Scheduler
 
 __all__ = ['Alarm', 'TimerSource']
 

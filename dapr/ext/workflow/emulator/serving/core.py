@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from dapr.ext.workflow.emulator.alarm import Alarm
-from dapr.ext.workflow.emulator.backend import Backend
-from dapr.ext.workflow.emulator.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS, Dispatcher
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key
-from dapr.ext.workflow.emulator.store import Store
-from dapr.ext.workflow.emulator.waits import Waits
+from dapr.ext.workflow.emulator.serving.alarm import Alarm
+from dapr.ext.workflow.emulator.serving.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS, Dispatcher
+from dapr.ext.workflow.emulator.serving.waits import Waits
+from dapr.ext.workflow.emulator.state.backend import Backend
+from dapr.ext.workflow.emulator.state.store import Store
 
 __all__ = ['Core']
 

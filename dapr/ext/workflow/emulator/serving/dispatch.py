@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
-from dapr.ext.workflow.emulator.activities import Activities, ActivitySink
-from dapr.ext.workflow.emulator.retrying import Scheduler
-from dapr.ext.workflow.emulator.streams import WorkerStream
-from dapr.ext.workflow.emulator.turns import Turns, TurnSource
-from dapr.ext.workflow.emulator.work_items import ping_item
+from dapr.ext.workflow.emulator.serving.activities import Activities, ActivitySink
+from dapr.ext.workflow.emulator.serving.retrying import Scheduler
+from dapr.ext.workflow.emulator.serving.streams import WorkerStream
+from dapr.ext.workflow.emulator.serving.turns import Turns, TurnSource
+from dapr.ext.workflow.emulator.serving.work_items import ping_item
 
 __all__ = ['DEFAULT_LEASE_SECONDS', 'DEFAULT_PING_SECONDS', 'Dispatcher', 'WorkBackend']
 

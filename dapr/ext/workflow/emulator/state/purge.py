@@ -5,13 +5,13 @@ from __future__ import annotations
 import grpc
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.apps import Apps
 from dapr.ext.workflow.emulator.errors import Refused
-from dapr.ext.workflow.emulator.instances import Instance, Instances
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apps import Apps
 from dapr.ext.workflow.emulator.seam import Key
-from dapr.ext.workflow.emulator.store import Store
-from dapr.ext.workflow.emulator.unit import Unit
+from dapr.ext.workflow.emulator.state.instances import Instance, Instances
+from dapr.ext.workflow.emulator.state.store import Store
+from dapr.ext.workflow.emulator.state.unit import Unit
 
 __all__ = ['matching', 'purge']
 

@@ -7,8 +7,8 @@ from google.protobuf.message import DecodeError
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.errors import StoreError
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key, Observer, Turn
-from dapr.ext.workflow.emulator.store import Store
-from dapr.ext.workflow.emulator.unit import Unit
+from dapr.ext.workflow.emulator.state.store import Store
+from dapr.ext.workflow.emulator.state.unit import Unit
 
 __all__ = ['Agenda']
 

@@ -12,21 +12,21 @@ import grpc
 from google.protobuf import wrappers_pb2
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.agenda import Agenda
-from dapr.ext.workflow.emulator.apply import apply, new_run
-from dapr.ext.workflow.emulator.apps import Apps
-from dapr.ext.workflow.emulator.effects import deliver, finish, is_active, start
 from dapr.ext.workflow.emulator.errors import Refused
-from dapr.ext.workflow.emulator.instances import Instance, Instances
-from dapr.ext.workflow.emulator.outcome import StartWorkflow
-from dapr.ext.workflow.emulator.purge import matching, purge
-from dapr.ext.workflow.emulator.rerun import rerun
-from dapr.ext.workflow.emulator.runs import Message, next_batch
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apply import apply, new_run
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.outcome import StartWorkflow
+from dapr.ext.workflow.emulator.rules.rerun import rerun
+from dapr.ext.workflow.emulator.rules.runs import Message, next_batch
+from dapr.ext.workflow.emulator.rules.stalls import why_stalled
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key, Observer, Turn
-from dapr.ext.workflow.emulator.stalls import why_stalled
-from dapr.ext.workflow.emulator.store import Store
-from dapr.ext.workflow.emulator.unit import Unit
+from dapr.ext.workflow.emulator.state.agenda import Agenda
+from dapr.ext.workflow.emulator.state.effects import deliver, finish, is_active, start
+from dapr.ext.workflow.emulator.state.instances import Instance, Instances
+from dapr.ext.workflow.emulator.state.purge import matching, purge
+from dapr.ext.workflow.emulator.state.store import Store
+from dapr.ext.workflow.emulator.state.unit import Unit
 
 __all__ = ['Backend']
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from dapr.ext.workflow.emulator.errors import StoreError
-from dapr.ext.workflow.emulator.schema import migrate
+from dapr.ext.workflow.emulator.state.schema import migrate
 
 __all__ = ['ActivityRow', 'InstanceRow', 'Store', 'TimerRow']
 

@@ -11,10 +11,10 @@ from google.protobuf import wrappers_pb2
 from google.protobuf.message import Message as ProtoMessage
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.apps import Apps
 from dapr.ext.workflow.emulator.errors import Refused
-from dapr.ext.workflow.emulator.outcome import (
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.outcome import (
     Effect,
     NextRun,
     Outcome,
@@ -24,10 +24,10 @@ from dapr.ext.workflow.emulator.outcome import (
     StartTimer,
     StartWorkflow,
 )
-from dapr.ext.workflow.emulator.propagation import handed_on
-from dapr.ext.workflow.emulator.runs import RunState
+from dapr.ext.workflow.emulator.rules.propagation import handed_on
+from dapr.ext.workflow.emulator.rules.runs import RunState
+from dapr.ext.workflow.emulator.rules.stalls import why_stalled
 from dapr.ext.workflow.emulator.seam import Key
-from dapr.ext.workflow.emulator.stalls import why_stalled
 
 __all__ = ['activity_request', 'apply', 'child_id', 'new_run', 'parent_info', 'start_child']
 

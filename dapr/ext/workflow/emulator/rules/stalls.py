@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.runs import RunState
+from dapr.ext.workflow.emulator.rules.runs import RunState
 
 __all__ = ['Stall', 'why_stalled']
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.apply import apply
-from dapr.ext.workflow.emulator.apps import Apps
-from dapr.ext.workflow.emulator.instances import Instance
-from dapr.ext.workflow.emulator.outcome import Effect, Outcome, Send, StartActivity, StartTimer, StartWorkflow
-from dapr.ext.workflow.emulator.unit import Unit
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apply import apply
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.outcome import Effect, Outcome, Send, StartActivity, StartTimer, StartWorkflow
+from dapr.ext.workflow.emulator.state.instances import Instance
+from dapr.ext.workflow.emulator.state.unit import Unit
 
 __all__ = ['deliver', 'finish', 'is_active', 'start']
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import grpc
 
-from dapr.ext.workflow._durabletask.client_requests import WaitOperation, is_missing_instance
+from dapr.ext.workflow._durabletask.clients.requests import WaitOperation, is_missing_instance
 from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
 
 _FIRST_DELAY: Final = 0.05

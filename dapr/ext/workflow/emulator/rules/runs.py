@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
+from dapr.ext.workflow.emulator.rules import events
 
 __all__ = ['MAX_BATCH', 'RESOLVING', 'Batch', 'Message', 'RunState', 'next_batch']
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.apps import Apps
-from dapr.ext.workflow.emulator.runs import RunState
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.runs import RunState
 from dapr.ext.workflow.emulator.seam import Key
 
 __all__ = ['Effect', 'NextRun', 'Outcome', 'Run', 'Send', 'StartActivity', 'StartTimer', 'StartWorkflow']

@@ -9,12 +9,12 @@ from typing import Final
 from google.protobuf import wrappers_pb2
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.apps import Apps
-from dapr.ext.workflow.emulator.outcome import Run
-from dapr.ext.workflow.emulator.runs import Message, RunState
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.outcome import Run
+from dapr.ext.workflow.emulator.rules.runs import Message, RunState
 from dapr.ext.workflow.emulator.seam import Key, Turn
-from dapr.ext.workflow.emulator.store import InstanceRow, Store
+from dapr.ext.workflow.emulator.state.store import InstanceRow, Store
 
 __all__ = ['Instance', 'Instances']
 

@@ -8,13 +8,13 @@ from typing import Final
 import grpc
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator import events
-from dapr.ext.workflow.emulator.apply import activity_request, child_id, new_run, parent_info, start_child
-from dapr.ext.workflow.emulator.apps import Apps
 from dapr.ext.workflow.emulator.errors import Refused
-from dapr.ext.workflow.emulator.outcome import Effect, Outcome, StartActivity, StartTimer
-from dapr.ext.workflow.emulator.propagation import handed_on
-from dapr.ext.workflow.emulator.runs import RunState
+from dapr.ext.workflow.emulator.rules import events
+from dapr.ext.workflow.emulator.rules.apply import activity_request, child_id, new_run, parent_info, start_child
+from dapr.ext.workflow.emulator.rules.apps import Apps
+from dapr.ext.workflow.emulator.rules.outcome import Effect, Outcome, StartActivity, StartTimer
+from dapr.ext.workflow.emulator.rules.propagation import handed_on
+from dapr.ext.workflow.emulator.rules.runs import RunState
 from dapr.ext.workflow.emulator.seam import Key
 
 __all__ = ['rerun']
