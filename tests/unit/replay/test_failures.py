@@ -163,7 +163,7 @@ def test_events_after_the_failure_change_nothing() -> None:
 NO_TASKS = [5, None, 'text', [], object(), (1, 2), TaskFailedError]
 
 
-@pytest.mark.parametrize('value', NO_TASKS, ids=repr)
+@pytest.mark.parametrize('value', NO_TASKS, ids=lambda value: type(value).__name__)
 def test_a_yield_of_what_is_no_task_fails_and_says_what_it_was(value: Any) -> None:
     def workflow(ctx: Context, _: None) -> Workflow:
         yield ctx.call_activity('a')

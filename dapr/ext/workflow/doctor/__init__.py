@@ -10,7 +10,7 @@ import argparse
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dapr.ext.workflow.doctor.installation import examine_installation
@@ -20,6 +20,12 @@ __all__ = ['Line', 'add_command', 'examine', 'examine_installation']
 
 DEFAULT_TIMEOUT = 5.0
 """How long each call to the sidecar may take, in seconds."""
+
+_HELP = 'say which implementation is active, where the sidecar is, and what it can do'
+_DESCRIPTION = (
+    'Says which implementation of dapr.ext.workflow is active, where the sidecar is, whether it answers, and whether '
+    'it sends deltas. Exits with 1 when something is wrong.'
+)
 
 
 def examine(
@@ -60,14 +66,19 @@ def examine(
     yield from examine_sidecar(host, port, timeout=timeout, probe=probe)
 
 
+def main(arguments: Sequence[str], program: str) -> int:
+    """Runs the command by itself, for where nothing else can be imported; gives the exit code."""
+    parser = argparse.ArgumentParser(prog=program, description=_DESCRIPTION)
+    _add_options(parser)
+    return _run(parser.parse_args(arguments))
+
+
 def add_command(commands: Any) -> None:
     """Adds the command to the subparsers of an `argparse` parser."""
-    parser = commands.add_parser(
-        'doctor',
-        help='say which implementation is active, where the sidecar is, and what it can do',
-        description='Says which implementation of dapr.ext.workflow is active, where the sidecar is, whether it '
-        'answers, and whether it sends deltas. Exits with 1 when something is wrong.',
-    )
+    _add_options(commands.add_parser('doctor', help=_HELP, description=_DESCRIPTION))
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--host', help="the sidecar's host (default: as apps find it)")
     parser.add_argument('--port', help="the sidecar's gRPC port (default: as apps find it)")
     parser.add_argument(

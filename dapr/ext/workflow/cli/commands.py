@@ -1,0 +1,82 @@
+"""How commands are put together, and how they end.
+
+Exit codes: 0, it is done. 1, it is answered, and the answer is no: the workflow failed, something is wrong. 2, the
+command line is wrong. 3, there is no such instance. 4, the sidecar refused the call or could not be reached. 130,
+Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from dapr.ext.workflow._durabletask.client import WorkflowState
+from dapr.ext.workflow.inspection.sidecar import Sidecar
+
+OK: Final = 0
+NO: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+REFUSED: Final = 4
+INTERRUPTED: Final = 130
+
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+class NotFound(Exception):
+    """There is no instance of that id."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(f"There is no workflow instance '{instance_id}'. `dapr-workflow list` shows those there are.")
+
+
+class Commands:
+    """The commands of a command line, to be added to.
+
+    Args:
+        subparsers: What `ArgumentParser.add_subparsers` gave.
+        connection: The options that commands have which talk to a sidecar.
+    """
+
+    def __init__(self, subparsers: Any, connection: argparse.ArgumentParser) -> None:
+        self.subparsers = subparsers
+        self._connection = connection
+
+    def add(
+        self, name: str, run: Run, *, help: str, aliases: Sequence[str] = (), epilog: str | None = None
+    ) -> argparse.ArgumentParser:
+        """Adds a command that talks to a sidecar.
+
+        Args:
+            name: Its name.
+            run: What it does with its options; returns the exit code.
+            help: What it does, in a few words.
+            aliases: Other names of it. Default: none.
+            epilog: What stands below its help. Default: nothing.
+
+        Returns:
+            Its parser, for its own arguments.
+        """
+        parser: argparse.ArgumentParser = self.subparsers.add_parser(
+            name,
+            help=help,
+            description=f'{help[0].upper()}{help[1:]}.',
+            aliases=list(aliases),
+            epilog=epilog,
+            parents=[self._connection],
+        )
+        parser.set_defaults(run=run)
+        return parser
+
+
+def found(sidecar: Sidecar, instance_id: str, *, payloads: bool = True) -> WorkflowState:
+    """The state of an instance.
+
+    Raises:
+        NotFound: There is none of that id.
+    """
+    state = sidecar.state(instance_id, payloads=payloads)
+    if state is None:
+        raise NotFound(instance_id)
+    return state

@@ -1,0 +1,153 @@
+"""`dev` and `emulator`: a sidecar on this machine, with the app that is being written on it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from dapr.ext.workflow.cli.commands import NO, OK, Commands
+from dapr.ext.workflow.cli.output import tell
+
+_STOP_SECONDS: Final = 10.0
+_LOOK_MILLISECONDS: Final = 300
+_SETTINGS: Final = ('DAPR_GRPC_ENDPOINT', 'DAPR_GRPC_HOST', 'DAPR_RUNTIME_HOST', 'DAPR_GRPC_PORT', 'DAPR_API_TOKEN')
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds `dev` and `emulator`."""
+    parser: argparse.ArgumentParser = commands.subparsers.add_parser(
+        'dev',
+        help='run the emulator, and an app on it',
+        description='Runs the emulator until Ctrl-C. What stands after `--` is run as the app, with '
+        'its environment set to the emulator, and run again when its files change (with the extra `cli`).',
+        epilog='Example: dapr-workflow dev --db workflows.db -- python app.py',
+    )
+    parser.add_argument('--db', metavar='FILE', help='keep the workflows in this file (default: in memory)')
+    parser.add_argument('--port', type=int, default=50001, help='the gRPC port (default: %(default)s; 0: a free one)')
+    parser.add_argument('--no-reload', action='store_true', help='do not run the app again when its files change')
+    parser.add_argument('--watch', metavar='FOLDER', default='.', help='where its files are (default: this folder)')
+    # After `--`, so that the app's own options stay the app's.
+    parser.add_argument('app', nargs='*', metavar='-- COMMAND', help='the app, for example: python app.py')
+    parser.set_defaults(run=_dev)
+
+    parser = commands.subparsers.add_parser(
+        'emulator',
+        add_help=False,
+        help='run the emulator alone (its own options: --help)',
+    )
+    parser.add_argument('arguments', nargs=argparse.REMAINDER)
+    parser.set_defaults(run=_emulator)
+
+
+def _emulator(options: argparse.Namespace) -> int:
+    from dapr.ext.workflow.emulator.__main__ import main
+
+    code: int = main(options.arguments)
+    return code
+
+
+def _dev(options: argparse.Namespace) -> int:
+    from dapr.ext.workflow.emulator import Emulator
+
+    with contextlib.ExitStack() as stack:
+        emulator = stack.enter_context(Emulator(port=options.port, db=options.db))
+        kept = f', kept in {options.db}' if options.db else ', in memory'
+        tell(f'The emulator listens on {emulator.address}{kept}.')
+        if options.app:
+            return _App(options.app, emulator.address, None if options.no_reload else Path(options.watch)).run()
+        tell(f'Point an app at it with DAPR_GRPC_PORT={emulator.port}. Ctrl-C ends it.')
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        with contextlib.suppress(KeyboardInterrupt):
+            stop.wait()
+    return OK
+
+
+class _App:
+    """The app's process, from its start to its end, and again when its files have changed.
+
+    Args:
+        command: What is run.
+        address: The emulator's, as host:port.
+        folder: Where the files are that are watched; None: none are.
+    """
+
+    def __init__(self, command: Sequence[str], address: str, folder: Path | None) -> None:
+        self._command = command
+        self._folder = folder
+        host, _, port = address.rpartition(':')
+        kept = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
+        self._environ = {**kept, 'DAPR_RUNTIME_HOST': host, 'DAPR_GRPC_HOST': host, 'DAPR_GRPC_PORT': port}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+
+    def run(self) -> int:
+        """Runs the app until it ends by itself with nothing to watch, or until Ctrl-C; gives the exit code."""
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
+        try:
+            for change in self._changes():
+                if self._process is None:  # the watch has begun: no change is missed from here on
+                    self._start()
+                elif change is not None:
+                    tell(f'{change} has changed: the app is run again.')
+                    self._stop()
+                    self._start()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            code = self._stop()
+        return OK if code in (0, None, -signal.SIGINT, -signal.SIGTERM) else NO
+
+    def _start(self) -> None:
+        try:
+            self._process = subprocess.Popen(self._command, env=self._environ)
+        except OSError as error:
+            raise ValueError(f'{self._command[0]} cannot be run: {error.strerror}') from error
+
+    def _end(self) -> None:
+        self._stopping.set()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+    def _stop(self) -> int | None:
+        process = self._process
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                tell(f'The app has not ended within {_STOP_SECONDS:g} seconds, and is killed.')
+                process.kill()
+        return process.wait()
+
+    def _changes(self) -> Iterator[str | None]:
+        """The files that have changed, as they do; None at the beginning, and now and then."""
+        if self._folder is not None:
+            try:
+                from watchfiles import PythonFilter, watch
+            except ImportError:
+                tell("The app is not run again when its files change: pip install 'dapr-stateful-workflow[cli]'.")
+                self._folder = None
+        if self._folder is None:
+            yield None
+            if self._process is not None:
+                self._process.wait()
+            return
+        for found in watch(
+            self._folder,
+            watch_filter=PythonFilter(),
+            stop_event=self._stopping,
+            raise_interrupt=True,
+            yield_on_timeout=True,
+            rust_timeout=_LOOK_MILLISECONDS,
+        ):
+            yield os.path.relpath(min(path for _, path in found)) if found else None

@@ -1,0 +1,87 @@
+"""`dev`, as a process: an emulator, and an app on it that is run again when its files change."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+DEADLINE = 30.0
+
+APP = """
+import os, signal, sys
+print('app {version} on', os.environ['DAPR_GRPC_PORT'], flush=True)
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+signal.pause()
+"""
+
+
+class Lines:
+    """The lines of a process, as they come."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._read, args=(process,), daemon=True)
+        self._thread.start()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._queue.put(line)
+
+    def wait_for(self, text: str) -> str:
+        while True:
+            line = self._queue.get(timeout=DEADLINE)
+            if text in line:
+                return line
+
+
+@contextmanager
+def dev(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'dapr.ext.workflow', 'dev', '--port', '0', *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, 'DAPR_GRPC_PORT': '1'},
+    )
+    try:
+        yield process, Lines(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_app_gets_the_emulators_address_and_is_run_again_when_its_file_changes(tmp_path: Path) -> None:
+    app = tmp_path / 'app.py'
+    app.write_text(APP.format(version=1))
+
+    with dev('--watch', str(tmp_path), '--', sys.executable, str(app)) as (process, lines):
+        port = lines.wait_for('listens on').rpartition(':')[2].split(',')[0]
+        assert lines.wait_for('app 1 on').split()[-1] == port
+        app.write_text(APP.format(version=2))
+        lines.wait_for('app.py has changed')
+        lines.wait_for('app 2 on')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+
+
+def test_an_app_that_fails_is_the_exit_code(tmp_path: Path) -> None:
+    app = tmp_path / 'app.py'
+    app.write_text('raise SystemExit(3)')
+
+    with dev('--no-reload', '--', sys.executable, str(app)) as (process, _):
+        assert process.wait(DEADLINE) == 1
+
+
+def test_without_an_app_it_serves_until_it_is_told_to_end() -> None:
+    with dev() as (process, lines):
+        lines.wait_for('DAPR_GRPC_PORT=')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
