@@ -19,13 +19,16 @@ GO ?= $(shell command -v go 2>/dev/null || { test -x /usr/local/go/bin/go && ech
 durabletask_version = $(shell sed -n 's|.*github.com/dapr/durabletask-go v\([0-9.]*\).*|\1|p' tools/$(1)/go.mod)
 SIDECAR := .bin/durabletask-go-$(call durabletask_version,sidecar)
 SIDECAR_OLDER := .bin/durabletask-go-$(call durabletask_version,sidecar-older)
+DAPRD_VERSION := $(shell sed -n 's|.*github.com/dapr/dapr v\([0-9.]*\).*|\1|p' tools/daprd/go.mod)
+DAPRD := .bin/daprd-$(DAPRD_VERSION)/daprd
 # With DAPR_SIDECAR_DIR the sidecars are there already, and none is built.
 NEEDED_SIDECARS := $(if $(DAPR_SIDECAR_DIR),,$(SIDECAR) $(SIDECAR_OLDER))
+NEEDED_DAPRD := $(if $(DAPR_SIDECAR_DIR),,$(DAPRD))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-e2e test-install test-modes test-kills fuzz docs lint format gen-proto sidecar bench tox interpreters
+.PHONY: help demo test test-unit test-e2e test-install test-modes test-daprd test-kills fuzz docs lint format gen-proto sidecar daprd bench tox interpreters
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -43,6 +46,9 @@ test-e2e: $(READY)  ## the tests against real sidecars, which are built first wh
 	@test -n "$$DAPR_SIDECAR_DIR" || $(MAKE) --no-print-directory sidecar \
 		|| echo 'make: a sidecar could not be built (see above); the tests go on with those that are there' >&2
 	$(VENV)/bin/pytest tests/e2e $(PYTEST_ARGS)
+
+test-daprd: $(READY) $(NEEDED_DAPRD)  ## the e2e tests against a production daprd, which is built first (needs Go)
+	DAPR_TEST_SIDECAR=daprd $(VENV)/bin/pytest tests/e2e -k daprd $(PYTEST_ARGS)
 
 # What workers keep between turns must not show. The first mode, delta-sticky, is that of test-e2e.
 MODES ?= delta-replay full-sticky full-replay evict verify
@@ -79,6 +85,8 @@ gen-proto: $(READY_PROTO)  ## make the stubs of proto/ anew
 
 sidecar: $(SIDECAR) $(SIDECAR_OLDER)  ## build the Go sidecars of the e2e tests into .bin/ (needs Go)
 
+daprd: $(DAPRD)  ## build a production daprd with its placement and scheduler services into .bin/ (needs Go)
+
 bench: $(READY) $(NEEDED_SIDECARS)  ## measure replay and throughput beside dapr 1.19.0
 	$(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
 
@@ -114,11 +122,15 @@ $(READY_PROTO): pyproject.toml
 $(READY_DOCS): pyproject.toml
 	$(call make_venv,$(VENV_DOCS),--group docs)
 
-# -mod=readonly: what is built is what go.mod and go.sum say, or nothing.
-define build_sidecar
+define require_go
 @test -n "$(GO)" || { \
 	echo 'make: Go is not here, and $@ is built with it: install Go 1.26 or newer,' >&2; \
-	echo 'make: or point DAPR_SIDECAR_DIR at a folder that holds $(@F).' >&2; exit 1; }
+	echo 'make: or point DAPR_SIDECAR_DIR at a folder that holds $(patsubst .bin/%,%,$@).' >&2; exit 1; }
+endef
+
+# -mod=readonly: what is built is what go.mod and go.sum say, or nothing.
+define build_sidecar
+$(require_go)
 @mkdir -p $(@D)
 cd $(<D) && CGO_ENABLED=0 GOWORK=off $(GO) build -mod=readonly -trimpath -buildvcs=false -o '$(CURDIR)/$@' github.com/dapr/durabletask-go
 @touch $@
@@ -129,3 +141,12 @@ $(SIDECAR): tools/sidecar/go.mod tools/sidecar/go.sum
 
 $(SIDECAR_OLDER): tools/sidecar-older/go.mod tools/sidecar-older/go.sum
 	$(build_sidecar)
+
+# All three in one folder. -s and -w leave out what only debuggers read.
+$(DAPRD): tools/daprd/go.mod tools/daprd/go.sum tools/daprd/main.go
+	$(require_go)
+	@mkdir -p $(@D)
+	cd $(<D) && CGO_ENABLED=0 GOWORK=off $(GO) build -mod=readonly -trimpath -buildvcs=false \
+		-ldflags '-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$(DAPRD_VERSION)' \
+		-o '$(CURDIR)/$(@D)/' . github.com/dapr/dapr/cmd/placement github.com/dapr/dapr/cmd/scheduler
+	@touch $@

@@ -1,34 +1,30 @@
 """A sidecar in a process of its own, for tests, benchmarks and the demo: a real one, or the emulator.
 
-`make sidecar` builds the binaries of the real ones; their versions stand in tools/sidecar*/go.mod alone.
+`make sidecar` builds the binaries of the real ones; their versions stand in tools/sidecar*/go.mod alone. A production
+daprd, which needs two more processes, is `tools.daprd_sidecar`.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import grpc
 
+from tools.processes import Guarded, free_ports, is_free, tail
+
 ROOT = Path(__file__).resolve().parent.parent
+
+DAPRD = 'daprd-'
 
 _EMULATOR = 'emulator'
 _START_SECONDS = 30.0
-_STOP_SECONDS = 10.0
-_LOG_TAIL_BYTES = 4_000
-# Below the range that systems take client ports from: a client that keeps knocking at the port of a stopped sidecar can
-# be given that very port for its own end, and is then connected to itself.
-_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Build:
     """One build of the Go sidecar, or the emulator.
 
     Attributes:
-        version: of the Go module, such as '0.14.0'; or 'emulator'.
+        version: of the Go module, such as '0.14.0' or 'daprd-1.18.1'; or 'emulator'.
         sends_deltas: whether it knows stateful history.
         binary: where `make sidecar` puts it, which need not be there; or the interpreter.
         arguments: what comes before its own options.
@@ -49,8 +45,18 @@ class Build:
 
     @property
     def is_emulator(self) -> bool:
-        """Whether it is the emulator, which answers as daprd does where the Go sidecar is poorer."""
+        """Whether it is the emulator."""
         return self.version == _EMULATOR
+
+    @property
+    def is_daprd(self) -> bool:
+        """Whether it is a production daprd, which serves workflows only while a worker is connected."""
+        return self.version.startswith(DAPRD)
+
+    @property
+    def answers_as_daprd(self) -> bool:
+        """Whether it answers as daprd does where the Go sidecar is poorer: daprd itself, and the emulator."""
+        return self.is_daprd or self.is_emulator
 
     @property
     def available(self) -> bool:
@@ -70,12 +76,17 @@ def builds(environ: Mapping[str, str] | None = None) -> tuple[Build, ...]:
     Args:
         environ: where DAPR_SIDECAR_DIR is read, the folder of the binaries (default: `.bin` of the project).
     """
-    environ = os.environ if environ is None else environ
-    folder = Path(environ.get('DAPR_SIDECAR_DIR') or ROOT / '.bin')
+    folder = binaries(environ)
     return tuple(
         Build(version, sends_deltas, folder / f'durabletask-go-{version}')
-        for version, sends_deltas in ((_pinned('sidecar'), True), (_pinned('sidecar-older'), False))
+        for version, sends_deltas in ((_durabletask('sidecar'), True), (_durabletask('sidecar-older'), False))
     )
+
+
+def binaries(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder that the sidecars are built into: DAPR_SIDECAR_DIR, or else `.bin` of the project."""
+    environ = os.environ if environ is None else environ
+    return Path(environ.get('DAPR_SIDECAR_DIR') or ROOT / '.bin')
 
 
 def emulator() -> Build:
@@ -83,12 +94,21 @@ def emulator() -> Build:
     return Build(_EMULATOR, True, Path(sys.executable), ('-m', 'dapr.ext.workflow.emulator'))
 
 
-def _pinned(tool: str) -> str:
+def pinned(tool: str, module: str) -> str:
+    """The version of a Go module that tools/<tool>/go.mod requires, without its 'v'.
+
+    Raises:
+        ValueError: if it requires none.
+    """
     path = ROOT / 'tools' / tool / 'go.mod'
-    match = re.search(r'github\.com/dapr/durabletask-go v(\S+)', path.read_text())
+    match = re.search(rf'{re.escape(module)} v(\S+)', path.read_text())
     if match is None:
-        raise ValueError(f'{path} requires no github.com/dapr/durabletask-go: the tests take its version from there')
+        raise ValueError(f'{path} requires no {module}: the tests take its version from there')
     return match[1]
+
+
+def _durabletask(tool: str) -> str:
+    return pinned(tool, 'github.com/dapr/durabletask-go')
 
 
 def hello(channel: grpc.Channel) -> grpc.UnaryUnaryMultiCallable[bytes, bytes]:
@@ -120,10 +140,10 @@ class Sidecar:
             raise FileNotFoundError(f'no sidecar at {build.binary}: run `make sidecar`, or set DAPR_SIDECAR_DIR')
         self.build = build
         self._in_memory = in_memory
-        self._port = _free_port()
+        self._port = free_ports(1)[0]
         # Closing a SQLite database of a process that was just killed may leave files that come and go.
         self._folder = tempfile.TemporaryDirectory(prefix='sidecar-', ignore_cleanup_errors=True)
-        self._process: _Guarded | None = None
+        self._process: Guarded | None = None
 
     @property
     def address(self) -> str:
@@ -159,11 +179,10 @@ class Sidecar:
         if self.running:
             raise RuntimeError('the sidecar is running: stop or kill it before it is started again')
         # Else whoever listens there would answer the Hello below.
-        if not _is_free(self._port):
+        if not is_free(self._port):
             raise RuntimeError(f'another process listens at {self.address}: no sidecar can be started there')
-        command = self.build.command(self._port, None if self._in_memory else self.database)
         with self.log.open('ab') as log:
-            self._process = _Guarded(command, log)
+            self._process = Guarded(self._command(), log)
         try:
             self._wait_for_hello(self._process)
         except BaseException:
@@ -205,7 +224,10 @@ class Sidecar:
     ) -> None:
         self.close()
 
-    def _wait_for_hello(self, process: _Guarded) -> None:
+    def _command(self) -> list[str]:
+        return self.build.command(self._port, None if self._in_memory else self.database)
+
+    def _wait_for_hello(self, process: Guarded) -> None:
         options = [('grpc.initial_reconnect_backoff_ms', 50), ('grpc.max_reconnect_backoff_ms', 200)]
         with grpc.insecure_channel(self.address, options) as channel:
             call = hello(channel).future(b'', timeout=_START_SECONDS, wait_for_ready=True)
@@ -222,62 +244,5 @@ class Sidecar:
                 return
 
     def _not_started(self, what: str) -> RuntimeError:
-        tail = self.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors='replace')
-        return RuntimeError(f'the sidecar {self.build.binary} at {self.address} {what}; its log ends with:\n{tail}')
-
-
-class _Guarded:
-    """A process that does not outlive the one that started it."""
-
-    def __init__(self, command: list[str], log: IO[bytes]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        # A test run that hits its time limit ends without any clean-up, and a forgotten sidecar takes a core for good.
-        # The end of this process, however it comes, closes the pipe that `cat` reads.
-        self._guard = subprocess.Popen(
-            ['sh', '-c', 'cat >/dev/null; kill -9 "$1"', 'sidecar-guard', str(self._process.pid)], stdin=subprocess.PIPE
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        return self._process.poll()
-
-    @property
-    def running(self) -> bool:
-        return self.exit_code is None
-
-    def end(self, *, by_force: bool) -> None:
-        if by_force:
-            self._process.kill()
-        else:
-            self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        # First the guard, then its pipe: it must not act on a process id that is free for others by now.
-        self._guard.kill()
-        self._guard.communicate()
-
-
-def _free_port() -> int:
-    tried = random.Random().sample(_PORTS, 100)
-    port = next((port for port in tried if _is_free(port)), None)
-    if port is None:
-        raise RuntimeError(f'no free port found in {len(tried)} tries between {_PORTS.start} and {_PORTS.stop}')
-    return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As the sidecar does: connections of an earlier one that still linger are no hindrance, a listener is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(('127.0.0.1', port))
-        except OSError:
-            return False
-        return True
+        end = tail(self.log)
+        return RuntimeError(f'the sidecar {self.build.binary} at {self.address} {what}; its log ends with:\n{end}')

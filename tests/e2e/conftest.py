@@ -1,5 +1,5 @@
 """Sidecars for the e2e tests: a test that asks for `sidecar` runs against the emulator, and against each build that
-`make sidecar` makes.
+`make sidecar` makes; under DAPR_TEST_SIDECAR=daprd against a production daprd instead, which `make daprd` builds.
 
 DAPR_SIDECAR_DIR names the folder of the binaries (default: .bin). Where one is missing, its tests are skipped with a
 banner at the end of the run; under DAPR_E2E=require they fail.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tools.daprd_sidecar import daprd, sidecar_of
 from tools.go_sidecar import Build, Sidecar, builds, emulator
 
 if TYPE_CHECKING:
@@ -30,12 +31,25 @@ def _required() -> bool:
     return value == 'require'
 
 
+def _tested() -> tuple[Build, ...]:
+    value = os.environ.get('DAPR_TEST_SIDECAR', '')
+    if value not in ('', 'daprd'):
+        raise pytest.UsageError(
+            f"DAPR_TEST_SIDECAR is {value!r}: 'daprd' tests on a production daprd, empty on the emulator and "
+            'the Go sidecars'
+        )
+    return (daprd(),) if value else (emulator(), *builds())
+
+
 def _missing(build: Build) -> str:
-    return f'no sidecar {build.version} at {build.binary}: run `make sidecar`, or set DAPR_SIDECAR_DIR to its folder'
+    target = 'daprd' if build.is_daprd else 'sidecar'
+    return f'no sidecar {build.version} at {build.binary}: run `make {target}`, or set DAPR_SIDECAR_DIR to its folder'
 
 
 def pytest_configure() -> None:
-    _required()  # a misspelt value is told before any test runs
+    # A misspelt value is told before any test runs.
+    _required()
+    _tested()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -43,7 +57,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin('terminalreporter')
     if reporter is None:
         return
-    skipped = {build: _skipped(reporter, build) for build in builds()}
+    skipped = {build: _skipped(reporter, build) for build in _tested()}
     if any(skipped.values()):
         reporter.write_sep('!', f'{sum(skipped.values())} E2E TESTS WERE SKIPPED', red=True, bold=True)
         for build, count in skipped.items():
@@ -58,14 +72,14 @@ def _skipped(reporter: pytest.TerminalReporter, build: Build) -> int:
 
 # Session scope: pytest puts all tests of one build together, and ends its sidecar before the next one starts. Two at
 # once would take both cores of a small machine, since each polls.
-@pytest.fixture(scope='session', params=[emulator(), *builds()], ids=lambda build: build.version)
+@pytest.fixture(scope='session', params=_tested(), ids=lambda build: build.version)
 def _shared_sidecar(request: pytest.FixtureRequest) -> Iterator[Sidecar]:
     build: Build = request.param
     if not build.available:
         if _required():
             pytest.fail(f'DAPR_E2E=require, and {_missing(build)}', pytrace=False)
         pytest.skip(_missing(build))
-    with Sidecar(build) as sidecar:
+    with sidecar_of(build) as sidecar:
         yield sidecar
 
 

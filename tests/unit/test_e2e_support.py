@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.daprd_sidecar import daprd
 from tools.go_sidecar import ROOT, Build, Sidecar, builds
 
 FakeSidecar = Callable[[str], Sidecar]
@@ -108,27 +109,44 @@ def test_a_sidecar_that_stays_silent_is_told_and_ended(
     assert not sidecar.running
 
 
-def test_a_sidecar_does_not_outlive_a_run_that_ends_without_clean_up(fake_sidecar: FakeSidecar, tmp_path: Path) -> None:
-    # The sidecar holds the write end of this pipe until it is gone; that wakes the reader.
+def test_a_process_does_not_outlive_a_run_that_ends_without_clean_up(tmp_path: Path) -> None:
+    # The process holds the write end of this pipe until it is gone; that wakes the reader.
     gone, alive = os.pipe()
-    sidecar = fake_sidecar('exec sleep 60')
     script = textwrap.dedent(f"""
         import os, subprocess, sys
-        sys.path.append({str(ROOT)!r})
-        from tests.support import sidecar
+        from tools import processes
         start = subprocess.Popen
-        sidecar.subprocess.Popen = lambda command, **options: start(
-            command, pass_fds=[{alive}] if command[0].endswith('fake') else [], **options)
+        processes.subprocess.Popen = lambda command, **options: start(
+            command, pass_fds=[{alive}] if command[0] == 'sleep' else [], **options)
         with open({str(tmp_path / 'log')!r}, 'ab') as log:
-            guarded = sidecar._Guarded([{str(sidecar.build.binary)!r}], log)
+            guarded = processes.Guarded(['sleep', '60'], log)
         assert guarded.running
+        print('started', flush=True)
         os._exit(1)
     """)
     try:
-        assert subprocess.run([sys.executable, '-c', script], pass_fds=[alive], check=False).returncode == 1
+        run = subprocess.run(
+            [sys.executable, '-c', script], cwd=ROOT, pass_fds=[alive], capture_output=True, text=True, check=False
+        )
     finally:
         os.close(alive)
-        sidecar.close()
 
+    assert run.stdout == 'started\n', run.stderr
     with os.fdopen(gone, 'rb') as pipe:
-        assert select.select([pipe], [], [], 20)[0], 'the sidecar still runs'
+        assert select.select([pipe], [], [], 20)[0], 'the process still runs'
+
+
+def test_daprd_is_tested_where_that_is_asked_for_and_nothing_else(tmp_path: Path) -> None:
+    run = _run_e2e(DAPR_SIDECAR_DIR=str(tmp_path), DAPR_TEST_SIDECAR='daprd')
+
+    assert run.returncode == 0, run.stdout
+    build = daprd({'DAPR_SIDECAR_DIR': str(tmp_path)})
+    assert f'no sidecar {build.version} at {build.binary}: run `make daprd`' in run.stdout
+    assert 'passed' not in run.stdout
+
+
+def test_a_misspelt_sidecar_is_refused() -> None:
+    run = _run_e2e(DAPR_TEST_SIDECAR='dapr')
+
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR, run.stdout
+    assert "DAPR_TEST_SIDECAR is 'dapr'" in run.stderr
