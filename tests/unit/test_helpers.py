@@ -1,13 +1,10 @@
-"""The short ways to messages, timers, loggers, and what tells async functions: each against the whole message."""
+"""The short ways to messages and timers, and what tells async functions: each against the whole message."""
 
 from __future__ import annotations
 
 import functools
-import io
-import logging
 import os
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
@@ -384,62 +381,3 @@ def wrapped(*args: Any) -> Any:
 )
 def test_what_gives_something_to_await(fn: Any, expected: bool) -> None:
     assert shared.is_async_callable(fn) is expected
-
-
-class TestLoggers:
-    @pytest.fixture
-    def suffix(self, request: pytest.FixtureRequest) -> Iterator[str]:
-        """A logger of the test's own, below a root that has no handlers, as in an app that sets up no logging."""
-        suffix = f'test-{request.node.name}'
-        logger = logging.getLogger(f'durabletask-{suffix}')
-        logger.parent = None
-        yield suffix
-        for handler in list(logger.handlers):
-            logger.removeHandler(handler)
-        logger.parent = logging.root
-
-    def test_the_name_is_the_one_that_apps_configure(self, suffix: str) -> None:
-        assert shared.get_logger(suffix).name == f'durabletask-{suffix}'
-        assert shared.get_logger('worker').name == 'durabletask-worker'
-
-    def test_asking_again_adds_nothing(self, suffix: str) -> None:
-        for _ in range(3):
-            logger = shared.get_logger(suffix)
-        assert len(logger.handlers) == 1
-        handler = logging.NullHandler()
-        for _ in range(3):
-            logger = shared.get_logger(suffix, handler)
-        assert len(logger.handlers) == 2
-
-    def test_a_new_handler_for_the_same_stream_takes_the_place_of_the_old_one(self, suffix: str) -> None:
-        stream = io.StringIO()
-        for number in range(3):
-            formatter = logging.Formatter(f'{number}: %(message)s')
-            logger = shared.get_logger(suffix, logging.StreamHandler(stream), formatter)
-        logger.error('once')
-        assert stream.getvalue() == '2: once\n'
-
-    def test_handlers_for_different_streams_all_stay(self, suffix: str) -> None:
-        streams = [io.StringIO(), io.StringIO()]
-        for stream in streams:
-            logger = shared.get_logger(suffix, logging.StreamHandler(stream))
-        logger.error('to all')
-        assert all('to all' in stream.getvalue() for stream in streams)
-
-    def test_an_app_that_takes_the_records_gets_no_handler_of_ours(self, suffix: str) -> None:
-        logger = logging.getLogger(f'durabletask-{suffix}')
-        parent = logging.Logger('parent')
-        parent.addHandler(logging.NullHandler())
-        logger.parent = parent
-        assert shared.get_logger(suffix).handlers == []
-
-    def test_formats(self, suffix: str) -> None:
-        plain, own, given = (logging.StreamHandler(io.StringIO()) for _ in range(3))
-        own.setFormatter(logging.Formatter('own %(message)s'))
-        shared.get_logger(suffix, plain)
-        shared.get_logger(suffix, own)
-        logger = shared.get_logger(suffix, given, logging.Formatter('given %(message)s'))
-        logger.error('words')
-        assert plain.stream.getvalue().endswith(f' durabletask-{suffix} ERROR: words\n')
-        assert own.stream.getvalue() == 'own words\n'
-        assert given.stream.getvalue() == 'given words\n'

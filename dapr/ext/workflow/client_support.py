@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 from dapr.ext.workflow._durabletask.clients import state as client_state
-from dapr.ext.workflow._durabletask.internal.logging import set_level
 from dapr.ext.workflow.logger import LoggerOptions
+from dapr.ext.workflow.logger.logger import configure
 from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
 from dapr.ext.workflow.workflow_management import Unset
 from dapr.ext.workflow.workflow_state import WorkflowState
@@ -25,12 +25,10 @@ def engine_arguments(
         ValueError: A setting cannot be read; the message names it.
     """
     if logger_options is not None:
-        set_level(logger_options.log_level)
+        configure(logger_options)
     return {
         'host_address': getAddress(host, port),
         'metadata': api_token_metadata(),
-        'log_handler': None if logger_options is None else logger_options.log_handler,
-        'log_formatter': None if logger_options is None else logger_options.log_formatter,
         'channel_options': get_grpc_channel_options(max_grpc_message_length),
     }
 

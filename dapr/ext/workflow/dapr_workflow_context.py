@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
+from dapr.ext.workflow._durabletask.call_logging import CallLogger
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
@@ -56,6 +58,13 @@ class DaprWorkflowContext(WorkflowContext):
     @property
     def is_replaying(self) -> bool:
         return self.__obj.is_replaying
+
+    @property
+    def logger(self) -> CallLogger:
+        return self.__obj.logger
+
+    def create_replay_safe_logger(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> CallLogger:
+        return self.__obj.create_replay_safe_logger(logger)
 
     def set_custom_status(self, custom_status: Any) -> None:
         self.__obj.set_custom_status(custom_status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from dapr.ext.workflow._durabletask.call_logging import CallLogger
 from dapr.ext.workflow._durabletask.contexts import ActivityContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 
@@ -35,6 +36,32 @@ class WorkflowActivityContext:
     def task_execution_id(self) -> str:
         """What all attempts of one call have in common: a key for idempotence."""
         return self.__obj.task_execution_id
+
+    @property
+    def activity_name(self) -> str:
+        """The name that the activity was called by."""
+        return self.__obj.activity_name
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its call this is, from 1 on, as far as this worker knows.
+
+        No sidecar tells the number. The worker counts the attempts that have failed in it; those that another worker
+        ran, or this one before it was restarted, are not among them. Use it for logs and metrics, not for decisions.
+        """
+        return self.__obj.attempt
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the worker is stopping: an activity that takes long should come to an end, or raise, so that the
+        process ends in time. What is not answered then is run again by another worker, or after the restart."""
+        return self.__obj.is_shutting_down
+
+    @property
+    def logger(self) -> CallLogger:
+        """A logger for the activity's code, whose records go to `dapr.workflow.activity`, with `activity_name`,
+        `instance_id`, `task_id` and `attempt`."""
+        return self.__obj.logger
 
     def get_inner_context(self) -> ActivityContext:
         """The engine's context."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
+from dapr.ext.workflow._durabletask.call_logging import CallLogger
 from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task
@@ -56,6 +58,22 @@ class WorkflowContext(ABC):
     @abstractmethod
     def is_replaying(self) -> bool:
         """Whether the code that is running now has run before."""
+
+    @property
+    def logger(self) -> CallLogger:
+        """A logger for the workflow's code: silent in replay, so that each line is logged once.
+
+        Its records go to `dapr.workflow.workflow`, with `workflow_name`, `instance_id` and `execution_id`.
+        """
+        raise NotImplementedError
+
+    def create_replay_safe_logger(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> CallLogger:
+        """A logger of the app's, made silent in replay; its records have the same fields as those of `logger`.
+
+        Args:
+            logger: The logger, or an adapter of one.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def set_custom_status(self, custom_status: Any) -> None:

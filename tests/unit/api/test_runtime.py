@@ -20,6 +20,7 @@ from dapr.ext.workflow import (
     WorkflowRuntime,
     alternate_name,
 )
+from dapr.ext.workflow._durabletask.internal.shared import get_logger
 from dapr.ext.workflow.logger import LoggerOptions
 from tests.support.fake_sidecar import FakeSidecar
 from tests.support.work_items import activity_item, join, turn_item
@@ -329,15 +330,15 @@ def test_the_level_of_a_runtime_is_that_of_its_worker_too(
         def emit(self, record: logging.LogRecord) -> None:
             records.append(record.getMessage())
 
-    engine = logging.getLogger('durabletask-worker')
-    for name in ('durabletask-worker', 'durabletask-client', 'WorkflowRuntime'):
-        monkeypatch.setattr(logging.getLogger(name), 'level', logging.NOTSET)
-        monkeypatch.setattr(logging.getLogger(name), 'handlers', [])
-    WorkflowRuntime('h', '1', LoggerOptions(level, Noting()))
-    engine.debug('debug')
-    engine.warning('warning')
-    engine.error('error')
-    engine.setLevel(logging.NOTSET)  # forgets which levels are let through, too
-    logging.getLogger('durabletask-client').setLevel(logging.NOTSET)
+    ours = logging.getLogger('dapr.workflow')
+    monkeypatch.setattr(ours, 'handlers', [])
+    engine = get_logger('worker')
+    try:
+        WorkflowRuntime('h', '1', LoggerOptions(level, Noting()))
+        engine.debug('debug')
+        engine.warning('warning')
+        engine.error('error')
+    finally:
+        ours.setLevel(logging.NOTSET)
 
     assert records == expected

@@ -134,13 +134,12 @@ def test_a_logger_goes_to_the_given_handler_from_the_given_level_on(name: str) -
     assert logger.get_options() is options
 
 
-def test_the_default_is_stderr_from_info_on_and_handlers_do_not_pile_up(name: str) -> None:
+def test_the_default_is_stderr_from_info_on_and_no_logger_is_given_a_handler(name: str) -> None:
     options = LoggerOptions()
-    handler = LoggerOptions().log_handler
     for _ in range(3):
         Logger(name)
 
     assert options.log_level == logging.INFO
-    assert isinstance(handler, logging.StreamHandler)
-    assert len(logging.getLogger(name).handlers) == 1
-    assert logging.getLogger(name).level == logging.INFO
+    assert isinstance(options.log_handler, logging.StreamHandler)
+    assert logging.getLogger(name).handlers == []
+    assert logging.getLogger(name).level == logging.NOTSET

@@ -337,7 +337,7 @@ class TestEventLoops:
 
 
 def test_clients_do_not_pile_up_log_handlers(twin: Twin) -> None:
-    logger = logging.getLogger('durabletask-client')
+    logger = logging.getLogger('dapr.workflow.client')
     twin.new(host_address='localhost:1')
     before = list(logger.handlers)
     handler = logging.NullHandler()

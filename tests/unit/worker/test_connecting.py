@@ -124,9 +124,33 @@ def test_why_there_are_no_work_items_is_told_once(
         sidecar.wait_for_calls('GetWorkItems', 4)
         sidecar.refuse_streams = None
         join(starting)
-    reasons = [record.getMessage().split(': ', 1)[1].split('.')[0] for record in caplog.records]
+    told = [message for message in caplog.messages if message.startswith('No work items')]
+    reasons = [message.split(': ', 1)[1].split('.')[0] for message in told]
     assert reasons[0].startswith('UNAVAILABLE')
     assert set(reasons[1:]) == {'as before'}
+
+
+def test_the_end_of_an_outage_is_told_as_its_beginning_is(
+    sidecar: FakeSidecar, new_worker: NewWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = threading.Event()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith('Connected again to the sidecar, after'):
+                told.set()
+
+    handler = Told(logging.WARNING)
+    logging.getLogger('dapr.workflow').addHandler(handler)
+    try:
+        new_worker().start()
+        sidecar.drop_streams()
+        assert told.wait(DEADLINE_SECONDS)
+    finally:
+        logging.getLogger('dapr.workflow').removeHandler(handler)
+    assert [message.split(':')[0] for message in caplog.messages if 'Connected' not in message] == [
+        'No work items from the sidecar'
+    ]
 
 
 def test_a_worker_is_not_ready_while_it_is_cut_off(sidecar: FakeSidecar, new_worker: NewWorker) -> None:

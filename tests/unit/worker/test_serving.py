@@ -63,7 +63,8 @@ def test_a_workflow_that_fails_is_told_in_the_log(
     worker.start()
     sidecar.push(turn_item('failing'))
     sidecar.answer()
-    assert "abc: the workflow has failed with KeyError: 'on purpose'" in caplog.messages
+    assert "abc: the workflow has failed with KeyError: 'on purpose'\n" in caplog.text
+    assert caplog.text.count("raise KeyError('on purpose')") == 1
 
 
 def test_names_that_are_not_registered_are_answered(sidecar: FakeSidecar, new_worker: NewWorker) -> None:

@@ -64,7 +64,11 @@ assert reached.wait({DEADLINE_SECONDS})
     ended = subprocess.run(
         [sys.executable, '-c', script], cwd=ROOT, timeout=DEADLINE_SECONDS, capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stderr) == (0, '')
+    assert ended.returncode == 0
+    assert [line.split(' ', 3)[3] for line in ended.stderr.splitlines()] == [
+        f"INFO: Starting a worker for the sidecar at '{sidecar.address}'.",
+        'INFO: Connected to the sidecar; waiting for work items.',
+    ]
 
 
 # OpenTelemetry

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import inspect
 import logging
-from collections.abc import Callable
-from typing import Any, Protocol
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
 
+from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers, shared
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.running import RunningWork
 from dapr.ext.workflow._durabletask.task import ActivityContext
-from dapr.ext.workflow._durabletask.tracing import trace_context
+from dapr.ext.workflow._durabletask.tracing import ActivitySpan, begin_span
 
 Activity = Callable[..., Any]
 
@@ -23,11 +31,13 @@ class _ActivityExecutor:
     """Calls activities: input decoded, result encoded.
 
     Args:
-        logger: Where each call is told, at debug level.
+        logger: The worker's.
+        shutting_down: Set when the worker is stopping, for the activities to see. Default: it never is.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, shutting_down: threading.Event | None = None) -> None:
         self._logger = logger
+        self._shutting_down = shutting_down
 
     def execute(
         self,
@@ -38,6 +48,8 @@ class _ActivityExecutor:
         encoded_input: str | None,
         task_execution_id: str = '',
         propagated_history: PropagatedHistory | None = None,
+        *,
+        attempt: int = 1,
     ) -> str | None:
         """Runs a sync activity.
 
@@ -49,6 +61,7 @@ class _ActivityExecutor:
             encoded_input: Its input as JSON; None or empty for none.
             task_execution_id: What all attempts of this call have in common. Default: not known.
             propagated_history: The history that the workflow sent along. Default: none.
+            attempt: Which attempt of the call this is, as far as is known. Default: the first.
 
         Returns:
             The result as JSON; None when the activity returned None.
@@ -61,8 +74,9 @@ class _ActivityExecutor:
             Exception: What the activity raised.
         """
         activity = self._registered(fn, name)
-        context = ActivityContext(orchestration_id, task_id, task_execution_id, propagated_history)
-        result = activity(context, decode_input(activity, encoded_input))
+        context = self._context(orchestration_id, name, task_id, task_execution_id, propagated_history, attempt)
+        with _logged_as(context):
+            result = activity(context, decode_input(activity, encoded_input))
         if inspect.iscoroutine(result):
             result.close()  # else Python warns, somewhere later, that it was never awaited
             raise RuntimeError(
@@ -80,12 +94,36 @@ class _ActivityExecutor:
         encoded_input: str | None,
         task_execution_id: str = '',
         propagated_history: PropagatedHistory | None = None,
+        *,
+        attempt: int = 1,
     ) -> str | None:
         """Runs an async activity; a sync one is called as well. Arguments, result and errors as for `execute`."""
         activity = self._registered(fn, name)
-        context = ActivityContext(orchestration_id, task_id, task_execution_id, propagated_history)
-        result = activity(context, decode_input(activity, encoded_input))
-        return self._encoded(name, await result if inspect.isawaitable(result) else result)
+        context = self._context(orchestration_id, name, task_id, task_execution_id, propagated_history, attempt)
+        with _logged_as(context):
+            result = activity(context, decode_input(activity, encoded_input))
+            if inspect.isawaitable(result):
+                result = await result
+        return self._encoded(name, result)
+
+    def _context(
+        self,
+        orchestration_id: str,
+        name: str,
+        task_id: int,
+        task_execution_id: str,
+        propagated_history: PropagatedHistory | None,
+        attempt: int,
+    ) -> ActivityContext:
+        return ActivityContext(
+            orchestration_id,
+            task_id,
+            task_execution_id,
+            propagated_history,
+            name=name,
+            attempt=attempt,
+            shutting_down=self._shutting_down,
+        )
 
     def _registered(self, fn: Activity | None, name: str) -> Activity:
         if fn is None:
@@ -110,20 +148,79 @@ class ActivityAnswers(Protocol):
     def complete_activity(self, response: pb.ActivityResponse) -> bool: ...
 
 
+class FailedAttempts:
+    """How often calls have failed in this worker: what it knows of the number of an attempt.
+
+    Kept for the latest calls alone; it is nothing but a number in a log that is lost with the others.
+
+    Args:
+        limit: For how many calls. Default: 10,000.
+    """
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        # The failed tasks of each call, by its task execution id. One that is dispatched twice is one attempt.
+        self._failed: OrderedDict[str, set[int]] = OrderedDict()
+
+    def number(self, request: pb.ActivityRequest) -> int:
+        """Which attempt a request is, from 1 on."""
+        failed = self._failed.get(request.taskExecutionId) if self._failed else None
+        return 1 if failed is None else 1 + len(failed - {request.taskId})
+
+    def add(self, request: pb.ActivityRequest) -> None:
+        """Takes note that the attempt has failed."""
+        if request.taskExecutionId:
+            with self._lock:
+                self._failed.setdefault(request.taskExecutionId, set()).add(request.taskId)
+                self._failed.move_to_end(request.taskExecutionId)
+                if len(self._failed) > self._limit:
+                    self._failed.popitem(last=False)
+
+
+class Served(NamedTuple):
+    """What an async activity came to, to be sent where that blocks no one.
+
+    Attributes:
+        response: The answer.
+        context: The context to send it in: the activity's own, with its span.
+        span: Its span, ended when the answer is sent; None: there is none.
+    """
+
+    response: pb.ActivityResponse
+    context: contextvars.Context
+    span: ActivitySpan | None
+
+
 class Activities:
     """Serves activity work items, on whichever threads or event loop it is called on.
+
+    Each activity has a context of its own (`contextvars`), empty but for its span and what `call_logging` finds it by:
+    what one sets (a decimal context, a current span) is gone with it, and nothing of the engine's is in it.
 
     Args:
         registry: The activities, by name.
         answers: Sends an answer; it may block.
-        logger: Where failures of activities are told.
+        logger: Where failures of activities are told, and each call at debug level.
+        running: Takes note of what runs. Default: no one looks.
+        shutting_down: Set when the worker is stopping. Default: it never is.
     """
 
-    def __init__(self, registry: _Registry, answers: ActivityAnswers, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        registry: _Registry,
+        answers: ActivityAnswers,
+        logger: logging.Logger,
+        running: RunningWork | None = None,
+        shutting_down: threading.Event | None = None,
+    ) -> None:
         self._registry = registry
         self._answers = answers
         self._logger = logger
-        self._executor = _ActivityExecutor(logger)
+        self._running = running or RunningWork()
+        self._shutting_down = shutting_down or threading.Event()
+        self._executor = _ActivityExecutor(logger, self._shutting_down)
+        self._failed_attempts = FailedAttempts()
 
     def is_async(self, item: pb.WorkItem) -> bool:
         """Whether the activity of a work item runs on the event loop."""
@@ -132,36 +229,72 @@ class Activities:
 
     def serve(self, item: pb.WorkItem) -> None:
         """Runs a sync activity and answers. Never raises."""
+        contextvars.Context().run(self._serve, item)
+
+    def _serve(self, item: pb.WorkItem) -> None:
         request = item.activityRequest
         response = _response(item)
-        try:
-            with trace_context(request):
+        span = begin_span(request)
+        with self._running.activity(request, is_async=False):
+            started = time.perf_counter()
+            attempt = self._failed_attempts.number(request)
+            try:
                 fn = self._registry.get_activity(request.name)
-                _set_result(response, self._executor.execute(fn, *_arguments(request)))
-        except BaseException as error:  # SystemExit too: it must not end the pool's thread
-            self._set_failure(request, response, error)
-        self._answers.complete_activity(response)
+                _set_result(response, self._executor.execute(fn, *_arguments(request), attempt=attempt))
+                self._tell_completed(request, started)
+            except BaseException as error:  # SystemExit too: it must not end the pool's thread
+                self._set_failure(request, response, error, span)
+            self._answer(response, span)
 
-    async def serve_async(self, item: pb.WorkItem) -> pb.ActivityResponse:
-        """Runs an async activity and returns its answer, since sending it would block the event loop. Never raises:
-        an activity that is cancelled has failed."""
+    async def serve_async(self, item: pb.WorkItem) -> Served | None:
+        """Runs an async activity and returns its answer, since sending it would block the event loop. Never raises.
+
+        Call it in a task whose context is its own. An activity that is cancelled has failed; but one that the worker
+        cancels, since it is stopping, gets no answer (None), so that it is run again elsewhere.
+        """
         request = item.activityRequest
         response = _response(item)
-        try:
-            with trace_context(request):
+        span = begin_span(request)
+        with self._running.activity(request, is_async=True):
+            started = time.perf_counter()
+            attempt = self._failed_attempts.number(request)
+            try:
                 fn = self._registry.get_activity(request.name)
-                _set_result(response, await self._executor.execute_async(fn, *_arguments(request)))
-        except BaseException as error:  # SystemExit too: it must not end the event loop
-            self._set_failure(request, response, error)
-        return response
+                _set_result(response, await self._executor.execute_async(fn, *_arguments(request), attempt=attempt))
+                self._tell_completed(request, started)
+            except BaseException as error:  # SystemExit too: it must not end the event loop
+                if isinstance(error, asyncio.CancelledError) and self._shutting_down.is_set():
+                    self._tell_cancelled(request)
+                    if span is not None:
+                        span.end()
+                    return None
+                self._set_failure(request, response, error, span)
+        return Served(response, contextvars.copy_context(), span)
 
-    def answer(self, response: pb.ActivityResponse) -> None:
+    def answer(self, served: Served | None) -> None:
         """Sends what `serve_async` returned. Never raises."""
-        self._answers.complete_activity(response)
+        if served is not None:
+            served.context.run(self._answer, served.response, served.span)
 
-    def _set_failure(self, request: pb.ActivityRequest, response: pb.ActivityResponse, error: BaseException) -> None:
+    def _answer(self, response: pb.ActivityResponse, span: ActivitySpan | None) -> None:
+        try:
+            self._answers.complete_activity(response)
+        finally:
+            if span is not None:
+                span.end()
+
+    def _set_failure(
+        self,
+        request: pb.ActivityRequest,
+        response: pb.ActivityResponse,
+        error: BaseException,
+        span: ActivitySpan | None,
+    ) -> None:
         details = helpers.new_failure_details(error)
         response.failureDetails.CopyFrom(details)
+        self._failed_attempts.add(request)
+        if span is not None:
+            span.failed(error)
         self._logger.warning(
             "%s: the activity '%s' (task %d) failed with %s: %s",
             request.workflowInstance.instanceId,
@@ -169,8 +302,36 @@ class Activities:
             request.taskId,
             details.errorType,
             details.errorMessage,
-            exc_info=error if self._logger.isEnabledFor(logging.DEBUG) else None,
+            exc_info=error,
         )
+
+    def _tell_completed(self, request: pb.ActivityRequest, started: float) -> None:
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug(
+                "%s: the activity '%s' (task %d) completed in %.1f ms",
+                request.workflowInstance.instanceId,
+                request.name,
+                request.taskId,
+                1000 * (time.perf_counter() - started),
+            )
+
+    def _tell_cancelled(self, request: pb.ActivityRequest) -> None:
+        self._logger.warning(
+            "%s: the activity '%s' (task %d) was cancelled, since the worker is stopping; the sidecar will dispatch it "
+            'again.',
+            request.workflowInstance.instanceId,
+            request.name,
+            request.taskId,
+        )
+
+
+@contextmanager
+def _logged_as(context: ActivityContext) -> Iterator[None]:
+    token = current_call.set(context)
+    try:
+        yield
+    finally:
+        current_call.reset(token)
 
 
 def _response(item: pb.WorkItem) -> pb.ActivityResponse:

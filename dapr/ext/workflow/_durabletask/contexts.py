@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
+from dapr.ext.workflow._durabletask.call_logging import ACTIVITY_LOGGER, WORKFLOW_LOGGER, CallLogger
 from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
 from dapr.ext.workflow._durabletask.deterministic import DeterministicContextMixin
 
@@ -54,6 +57,22 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
     @abstractmethod
     def is_replaying(self) -> bool:
         """Whether the code that is running now has run before, for events that are in the history already."""
+
+    @property
+    def logger(self) -> CallLogger:
+        """A logger for the workflow's code: silent in replay, so that each line is logged once.
+
+        Its records go to `dapr.workflow.workflow`, with `workflow_name`, `instance_id` and `execution_id`.
+        """
+        return CallLogger(WORKFLOW_LOGGER, self)
+
+    def create_replay_safe_logger(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> CallLogger:
+        """A logger of the app's, made silent in replay; its records have the same fields as those of `logger`."""
+        return CallLogger(logger, self)
+
+    def log_fields(self) -> dict[str, object]:
+        """What the records of `logger` have beside the usual."""
+        return {'instance_id': self.instance_id}
 
     @abstractmethod
     def set_custom_status(self, custom_status: Any) -> None:
@@ -235,7 +254,13 @@ class ActivityContext:
         task_id: The id of the action that scheduled the activity.
         task_execution_id: What all attempts of one call have in common: a key for idempotence.
         propagated_history: The history that the workflow has sent along, or None.
+        name: The name that the activity was called by. Default: not known.
+        attempt: Which attempt of the call this is, as far as its worker knows. Default: the first.
+        shutting_down: Set when the worker is stopping. Default: it is not.
     """
+
+    # Never, in an activity: for `call_logging`.
+    is_replaying = False
 
     def __init__(
         self,
@@ -243,11 +268,18 @@ class ActivityContext:
         task_id: int,
         task_execution_id: str = '',
         propagated_history: PropagatedHistory | None = None,
+        *,
+        name: str = '',
+        attempt: int = 1,
+        shutting_down: threading.Event | None = None,
     ) -> None:
         self._orchestration_id = orchestration_id
         self._task_id = task_id
         self._task_execution_id = task_execution_id
         self._propagated_history = propagated_history
+        self._name = name
+        self._attempt = attempt
+        self._shutting_down = shutting_down
 
     @property
     def orchestration_id(self) -> str:
@@ -263,6 +295,41 @@ class ActivityContext:
     def task_execution_id(self) -> str:
         """What all attempts of one call have in common."""
         return self._task_execution_id
+
+    @property
+    def activity_name(self) -> str:
+        """The name that the activity was called by."""
+        return self._name
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its call this is, from 1 on, as far as this worker knows.
+
+        No sidecar tells the number. The worker counts the attempts that have failed in it; those that another worker
+        ran, or this one before it was restarted, are not among them. Use it for logs and metrics, not for decisions.
+        """
+        return self._attempt
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the worker is stopping: an activity that takes long should come to an end, or raise, so that the
+        process ends in time. What is not answered then is run again by another worker, or after the restart."""
+        return self._shutting_down is not None and self._shutting_down.is_set()
+
+    @property
+    def logger(self) -> CallLogger:
+        """A logger for the activity's code, whose records go to `dapr.workflow.activity`, with `activity_name`,
+        `instance_id`, `task_id` and `attempt`."""
+        return CallLogger(ACTIVITY_LOGGER, self)
+
+    def log_fields(self) -> dict[str, object]:
+        """What the records of `logger` have beside the usual."""
+        return {
+            'activity_name': self._name,
+            'instance_id': self._orchestration_id,
+            'task_id': self._task_id,
+            'attempt': self._attempt,
+        }
 
     def get_propagated_history(self) -> PropagatedHistory | None:
         """The history that the workflow has sent along, or None."""

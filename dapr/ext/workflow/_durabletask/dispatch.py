@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import os
 import queue
@@ -175,7 +176,8 @@ class EventLoop:
         if len(self._tasks) >= self._limit:
             self._waiting.append((run, argument))
             return
-        task = loop.create_task(run(argument))
+        # A context of its own, empty: this one is a copy of the reader's, or of the job's that has just ended.
+        task = contextvars.Context().run(loop.create_task, run(argument))
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._done(loop, task))
 

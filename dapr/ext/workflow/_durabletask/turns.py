@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from dapr.ext.workflow._durabletask.failures import NonDeterminismError
+from dapr.ext.workflow._durabletask.failures import NonDeterminismError, TaskFailedError
 from dapr.ext.workflow._durabletask.history.fence import Ticket
 from dapr.ext.workflow._durabletask.history.resolver import (
     HistoryResolver,
@@ -152,8 +152,14 @@ class Turns:
         for action in results.actions:
             if action.completeWorkflow.workflowStatus == pb.ORCHESTRATION_STATUS_FAILED:
                 details = action.completeWorkflow.failureDetails
+                # Where an activity or a child failed, its own failure is told, with the trace that matters.
+                is_own = details.errorType != TaskFailedError.__name__ and details.stackTrace.value
                 self._logger.warning(
-                    '%s: the workflow has failed with %s: %s', instance_id, details.errorType, details.errorMessage
+                    '%s: the workflow has failed with %s: %s%s',
+                    instance_id,
+                    details.errorType,
+                    details.errorMessage,
+                    f'\n{details.stackTrace.value.rstrip()}' if is_own else '',
                 )
 
     def _verify(

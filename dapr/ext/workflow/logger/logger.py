@@ -5,28 +5,44 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from dapr.ext.workflow._durabletask.internal import logging as names
 from dapr.ext.workflow.logger.options import LoggerOptions
 
 __all__ = ['Logger']
 
 
+def configure(options: LoggerOptions, logger: logging.Logger | None = None) -> None:
+    """Has records logged as the options say, from now on.
+
+    Args:
+        options: Where records go, and which.
+        logger: The logger. None (default): `dapr.workflow`, for all of this package.
+    """
+    target = logging.getLogger(names.ROOT_NAME) if logger is None else logger
+    target.setLevel(options.log_level)
+    if options.has_own_handler:
+        names.add_handler(target, options.log_handler, options.log_formatter)
+
+
 class Logger:
-    """Logs under a name. Loggers of the same name share handlers, and none is added twice.
+    """Logs under a name.
+
+    The names of this package (`WorkflowRuntime`, `DaprWorkflowClient`, `DaprWorkflowContext`) log as
+    `dapr.workflow.runtime`, `.client` and `.workflow`; what is set on loggers of the old names has effect, too. What
+    options say is set on `dapr.workflow`, for all of them.
 
     Args:
         name: The name.
-        options: Where records go, and which. Default: `LoggerOptions()`.
+        options: Where records go, and which. None (default): where the app's logging takes them, else to stderr from
+            INFO on; nothing is added to any logger.
     """
 
     def __init__(self, name: str, options: LoggerOptions | None = None) -> None:
         self._logger_options = options or LoggerOptions()
-        self._logger = logging.getLogger(name)
-        handler = self._logger_options.log_handler
-        handler.setFormatter(self._logger_options.log_formatter)
-        if options is not None or self._logger.level == logging.NOTSET:
-            self._logger.setLevel(self._logger_options.log_level)
-        if self._logger_options.has_own_handler or not self._logger.handlers:
-            self._logger.addHandler(handler)
+        current = names.CURRENT_NAMES.get(name)
+        self._logger: logging.Logger = names.workflow_logger(current or name, None if current is None else name)
+        if options is not None:
+            configure(options, logging.getLogger(name) if current is None else None)
 
     def get_options(self) -> LoggerOptions:
         """Where records go, and which."""

@@ -90,6 +90,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._wait_timers: dict[CompletableTask[Any], int] = {}
 
         self._encoded_custom_status: str | None = None
+        self._workflow_name = ''
+        self._execution_id = ''
         self._version_name: str | None = None
         self._recorded_patches: set[str] = set()
         self._patch_answers: dict[str, bool] = {}
@@ -123,6 +125,23 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     @property
     def is_replaying(self) -> bool:
         return self._is_replaying
+
+    @property
+    def workflow_name(self) -> str:
+        """The name that the workflow was started by; '' before its start."""
+        return self._workflow_name
+
+    @property
+    def execution_id(self) -> str:
+        """The id of this run: another one after `continue_as_new`; '' when the sidecar did not say."""
+        return self._execution_id
+
+    def log_fields(self) -> dict[str, object]:
+        return {
+            'workflow_name': self._workflow_name,
+            'instance_id': self._instance_id,
+            'execution_id': self._execution_id,
+        }
 
     def get_propagated_history(self) -> PropagatedHistory | None:
         return self._propagated_history

@@ -57,6 +57,7 @@ def _execution_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
         run.context._app_id = router.targetAppID or router.sourceAppID or None
     started = event.executionStarted
     encoded_input = started.input.value if started.HasField('input') else None
+    run.context._execution_id = started.workflowInstance.executionId.value
     run.start(started.name, encoded_input)
 
 

@@ -21,6 +21,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
@@ -89,6 +90,7 @@ class WorkflowInstance:
         self._notices: list[str] = []
         # The code's own context variables: it goes from thread to thread, and others run on these.
         self._variables = contextvars.copy_context()
+        self._variables.run(current_call.set, self.context)  # for filters of loggers
 
     @property
     def is_ended(self) -> bool:
@@ -181,6 +183,7 @@ class WorkflowInstance:
             return
         self._is_started = True
         context = self.context
+        context._workflow_name = name
         try:
             orchestrator, context._version_name = self._registry.get_orchestrator(name, context._version_name)
         except VersionNotRegisteredException:

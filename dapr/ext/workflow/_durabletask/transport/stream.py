@@ -95,7 +95,8 @@ class WorkItemStream:
 
     Each connection: a channel, one Hello with a deadline, GetWorkItems. When it ends, for whatever reason, it is
     retired, and after a delay the next one is made. Two threads: the reader, which gives each item to `on_item`, and
-    one that says Hello when no item has come for a while, since load balancers drop what is silent.
+    one that says Hello when no item has come for a while, since load balancers drop what is silent. That one also tells
+    of a stream that is open: while it is idle, the reader waits and sees nothing.
 
     Args:
         connect: Makes a channel.
@@ -145,6 +146,8 @@ class WorkItemStream:
         self._opened_at = 0.0
         self._heard_at = 0.0
         self._confirmed = False
+        self._cut_off_at: float | None = None  # when the stream was lost, until the next one is told of
+        self._untold: _WorkItemCall | None = None
         self._hellos: set[_Cancellable] = set()
         self.threads: list[threading.Thread] = []
 
@@ -232,6 +235,8 @@ class WorkItemStream:
             if self._is_stopping():
                 return
             # A reason with all its advice, once: not with every attempt to find a sidecar that is not there.
+            if self._cut_off_at is None:
+                self._cut_off_at = self._clock()
             reason = 'as before' if why == told and not self._backoff.is_first else why
             told = why
             delay = self._backoff.next_delay()
@@ -276,6 +281,7 @@ class WorkItemStream:
                 number = self._number
                 self._opened_at = self._heard_at = self._clock()
                 self._confirmed = False
+                self._untold = call if self._keepalive_interval > 0 else None
                 self._changed.notify_all()
         if stopping:
             call.cancel()
@@ -283,8 +289,21 @@ class WorkItemStream:
         if self._on_open is not None:
             self._on_open(number)
         self._connections.publish(call.connection)
-        self._logger.info('Connected to the sidecar; waiting for work items.')
+        if self._keepalive_interval <= 0:  # there is no one else to tell it
+            self._tell_open()
         return True
+
+    def _tell_open(self) -> None:
+        """Tells of a stream that is open. The end of an outage as loudly as its beginning: who was told of the one
+        shall not miss the other."""
+        cut_off_at, self._cut_off_at = self._cut_off_at, None
+        if cut_off_at is None:
+            self._logger.info('Connected to the sidecar; waiting for work items.')
+        else:
+            self._logger.warning(
+                'Connected again to the sidecar, after %.1f s without; waiting for work items.',
+                self._clock() - cut_off_at,
+            )
 
     def _heard(self) -> None:
         self._heard_at = self._clock()
@@ -326,6 +345,11 @@ class WorkItemStream:
             call = self._wait_for_silence()
             if call is None:
                 return
+            with self._changed:
+                is_news, self._untold = self._untold is call, None
+            if is_news:
+                self._tell_open()
+                continue
             try:
                 self._hello(call.connection)
                 self._heard_at = self._clock()
@@ -335,11 +359,16 @@ class WorkItemStream:
                 self._reset(call, f'it does not answer Hello ({describe(error)})')
 
     def _wait_for_silence(self) -> _WorkItemCall | None:
-        """Waits until an open stream has been silent for the interval; None when the stream is stopped."""
+        """Waits until a stream is open that is not told of, or one has been silent for the interval; None when the
+        stream is stopped."""
         with self._changed:
             while not self._stopping:
                 wait = None
-                if self._call is not None:
+                if self._call is not None and self._untold is self._call:
+                    wait = self._until_open()
+                    if not wait:
+                        return self._call
+                elif self._call is not None:
                     wait = self._heard_at + self._keepalive_interval - self._clock()
                     if wait <= 0:
                         return self._call
