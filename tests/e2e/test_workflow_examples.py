@@ -52,6 +52,11 @@ EXPECTED = {
     'simple_aio_client': ['"Hello, number 0!"', '100 different greetings'],
     'pydantic_models': ["customer='Ada' total=57.0", 'refused: ValidationError'],
     'multi_app': ['COMPLETED: "orders: thanks, with an invoice by billing, after a receipt for 42"'],
+    'health_probes': [
+        'before the start: ready 503, live 200',
+        'while it runs: ready 200, live 200',
+        'after the shutdown: ready 503, live 200',
+    ],
     'history_propagation': [
         'COMPLETED: "paid: \\"lamp is there\\""',
         'COMPLETED: "refused: nothing was checked in checkout and order"',

@@ -34,7 +34,12 @@ def _reference() -> str:
 def test_what_a_program_imports_is_there(name: str, program: str) -> None:
     for node in ast.walk(ast.parse(program)):
         if isinstance(node, ast.ImportFrom):
-            module = importlib.import_module(node.module or '')
+            try:
+                module = importlib.import_module(node.module or '')
+            except ModuleNotFoundError as error:  # a framework that the program is for, and tests do without
+                if str(error.name).startswith('dapr'):
+                    raise
+                continue
             for alias in node.names:
                 assert hasattr(module, alias.name), f'{name}: {node.module} has no {alias.name}'
 

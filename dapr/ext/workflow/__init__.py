@@ -14,6 +14,7 @@ from dapr.ext.workflow._durabletask.propagation import (
     PropagationScope,
     WorkflowResult,
 )
+from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow._durabletask.task import when_all, when_any
 from dapr.ext.workflow._version import __version__
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
@@ -45,6 +46,7 @@ __all__ = [
     'PropagationScope',
     'RetryPolicy',
     'TaskFailedError',
+    'WorkerStatus',
     'WorkflowActivityContext',
     'WorkflowHistoryEvent',
     'WorkflowHistoryEventType',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, overload
 from dapr.ext.workflow._durabletask import worker as engine
 from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
+from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.logger import Logger, LoggerOptions
@@ -21,6 +23,7 @@ __all__ = ['WorkflowRuntime', 'alternate_name']
 F = TypeVar('F', bound=Callable[..., Any])
 
 _READY_SECONDS = 30.0
+_SHUTDOWN_SECONDS = 25.0
 _LOOK_SECONDS = 0.1
 
 
@@ -49,7 +52,10 @@ class WorkflowRuntime:
         disable_sticky_execution: Whether to replay a workflow's history with each of its turns. By default (False) the
             running workflow is kept between its turns, and is given what is new.
 
-    For the numbers, None, zero or less stand for the default.
+        blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
+            event loop, is told in the log, with its stack. None (default): 2; zero or less: never.
+
+    For the other numbers, None, zero or less stand for the default.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
@@ -71,14 +77,19 @@ class WorkflowRuntime:
         history_cache_max_instances: int | None = None,
         history_cache_max_bytes: int | None = None,
         disable_sticky_execution: bool = False,
+        blocked_warning_after: float | None = None,
     ) -> None:
         self._logger = Logger('WorkflowRuntime', logger_options)
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._registered: set[tuple[str, int]] = set()
         self._started = threading.Event()
+        arguments = engine_arguments(host, port, logger_options, max_grpc_message_length)
+        arguments['stop_timeout'] = _SHUTDOWN_SECONDS
+        if blocked_warning_after is not None:
+            arguments['blocked_warning_after'] = blocked_warning_after
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__worker = engine.TaskHubGrpcWorker(
-            **engine_arguments(host, port, logger_options, max_grpc_message_length),
+            **arguments,
             interceptors=interceptors,
             concurrency_options=engine.ConcurrencyOptions(
                 maximum_concurrent_activity_work_items,
@@ -191,17 +202,31 @@ class WorkflowRuntime:
         # Through the method, which instrumentation replaces.
         return _decorate(__fn, lambda fn: self.register_activity(fn, name=name))
 
-    def start(self) -> None:
+    async def __aenter__(self) -> WorkflowRuntime:
+        await self.astart()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.ashutdown()
+
+    def start(self, timeout: float | None = None) -> None:
         """Connects to the sidecar and returns when work is coming.
 
         While the sidecar can't be reached this waits and tries again; `shutdown`, from another thread, ends the wait.
+        Nothing is connected before: workflows and activities can be registered where no sidecar is.
+
+        Args:
+            timeout: How long to wait for the sidecar at most, in seconds. None (default): without limit.
 
         Raises:
+            TimeoutError: The time is over; the runtime is shut down, and the message says why it could not connect.
             RuntimeError: It is running already, was shut down before work was coming, or lost its connection at once
                 and was not ready again within `worker_ready_timeout`; then it is shut down.
         """
         try:
-            self.__worker.start()
+            self.__worker.start(*(() if timeout is None else (timeout,)))
         except Exception:
             self._logger.exception('The worker did not start.')
             raise
@@ -233,10 +258,45 @@ class WorkflowRuntime:
                 self.__worker.wait_until_ready(left)
         return True
 
-    def shutdown(self) -> None:
-        """Stops taking work and waits for what is running, up to 30 seconds. It can be started again."""
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Stops taking work and waits for what is running. It can be started again.
+
+        Activities see at once that it is shutting down (`ctx.is_shutting_down`); async ones that run on are cancelled
+        5 s before the end. What keeps it waiting is told in the log.
+
+        Args:
+            timeout: How long to wait at most, in seconds. None (default): 25, so that a pod ends within the 30 s that
+                Kubernetes gives it.
+        """
         self._started.clear()
-        self.__worker.stop()
+        self.__worker.stop(*(() if timeout is None else (timeout,)))
+
+    async def astart(self, timeout: float | None = None) -> None:
+        """`start` for asyncio: it does not block the event loop. Cancelled, it shuts the runtime down.
+
+        Args:
+            timeout: As for `start`.
+
+        Raises:
+            TimeoutError: As for `start`, as all others.
+        """
+        try:
+            await asyncio.to_thread(self.start, timeout)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.to_thread(self.shutdown, 0))  # the thread would wait on
+            raise
+
+    async def ashutdown(self, timeout: float | None = None) -> None:
+        """`shutdown` for asyncio: it does not block the event loop.
+
+        Args:
+            timeout: As for `shutdown`.
+        """
+        await asyncio.to_thread(self.shutdown, timeout)
+
+    def status(self) -> WorkerStatus:
+        """What the runtime is doing now: a snapshot, for probes and for people. It may be asked on any thread."""
+        return self.__worker.status()
 
     @property
     def sticky_execution_stats(self) -> StickyStats:

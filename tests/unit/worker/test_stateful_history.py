@@ -283,7 +283,7 @@ def test_an_item_that_no_thread_can_take_leaves_no_ticket(
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run._dispatcher, 'turn', refuse)
+        patch.setattr(run.dispatcher, 'turn', refuse)
         with pytest.raises(RuntimeError):
             run._take(turn(1))
     assert len(run._fence) == 0

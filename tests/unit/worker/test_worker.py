@@ -36,7 +36,9 @@ def test_threads_are_named_and_their_number_does_not_grow_with_reconnects(
         sidecar.drop_streams()
         sidecar.wait_for_stream(count)
         names.add(tuple(sorted(worker_threads())))
-    assert names == {('dapr-workflow-history-janitor', 'dapr-workflow-keepalive', 'dapr-workflow-stream')}
+    assert names == {
+        ('dapr-workflow-history-janitor', 'dapr-workflow-keepalive', 'dapr-workflow-stream', 'dapr-workflow-watchdog')
+    }
 
 
 @pytest.mark.parametrize('activity', ['quick', 'stuck'])
@@ -131,6 +133,7 @@ def test_the_constructor_is_the_contracts_and_has_sticky_execution(new_worker: N
         'history_cache_max_instances': 100_000,
         'history_cache_max_bytes': 0,
         'disable_sticky_execution': False,
+        'blocked_warning_after': 2.0,
     }
     options = ConcurrencyOptions(7)
     assert new_worker(concurrency_options=options).concurrency_options is options

@@ -90,6 +90,11 @@ class ThreadPool:
             self._jobs += 1
             self._queue.put((run, argument))
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return self._queue.qsize()
+
     def close(self, *, finish: bool) -> None:
         """Takes no more jobs; the threads end after the one that they run.
 
@@ -141,6 +146,7 @@ class EventLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._asked_at: float | None = None
         # Both belong to the loop's thread.
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[Callable[[Any], Coroutine[Any, Any, None]], Any]] = deque()
@@ -156,6 +162,35 @@ class EventLoop:
                 thread.start()
                 self.threads.append(thread)
             self._loop.call_soon_threadsafe(self._admit, self._loop, run, argument)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for their turn."""
+        return len(self._waiting)
+
+    @property
+    def thread_id(self) -> int | None:
+        """The identifier of its thread; None while there is none."""
+        return self.threads[-1].ident if self.threads else None
+
+    def silent_for(self) -> float:
+        """For how long the loop has not answered, in seconds: it is asked once each time it has. Ask now and then, on
+        one thread."""
+        if self._asked_at is None:
+            loop = self._loop
+            if loop is None:
+                return 0.0
+            self._asked_at = time.monotonic()
+            try:
+                loop.call_soon_threadsafe(self._answer)
+            except RuntimeError:  # it has ended
+                self._asked_at = None
+                return 0.0
+        asked_at = self._asked_at
+        return 0.0 if asked_at is None else time.monotonic() - asked_at
+
+    def _answer(self) -> None:
+        self._asked_at = None
 
     def close(self) -> None:
         """Takes no more jobs, drops those that wait, and ends the loop after those that run."""
@@ -285,6 +320,23 @@ class Dispatcher:
         self._answers.close(finish=False)
         self._async_activities.cancel()
         join_all([*self._async_activities.threads, *self._answers.threads], time.monotonic() + JOIN_SECONDS)
+
+    @property
+    def async_loop(self) -> EventLoop:
+        """Where async activities run."""
+        return self._async_activities
+
+    def waiting_turns(self) -> int:
+        """How many turns wait for a thread."""
+        return self._turns.waiting
+
+    def waiting_activities(self) -> int:
+        """How many activities, of both kinds, wait for their turn."""
+        return self._sync_activities.waiting + self._async_activities.waiting
+
+    def cancel_async(self) -> None:
+        """Cancels the async activities that run; what they answer all the same is sent. Call it after `close`."""
+        self._async_activities.cancel()
 
     def threads(self) -> list[threading.Thread]:
         """All threads that were made."""

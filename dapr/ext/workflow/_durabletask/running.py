@@ -116,8 +116,10 @@ class RunningWork:
         """The activities that run now, the oldest first."""
         return _oldest_first(self._activities)
 
-    def __bool__(self) -> bool:
-        return bool(self._turns or self._activities)
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing runs."""
+        return not (self._turns or self._activities)
 
     def _wake(self) -> None:
         self.is_idle = False

@@ -21,6 +21,7 @@ from dapr.ext.workflow._durabletask.propagation import propagated_history_of
 from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification
+from dapr.ext.workflow._durabletask.running import RunningWork
 
 
 class TurnAnswers(Protocol):
@@ -53,6 +54,7 @@ class Turns:
         verification: Checks turns that were not replayed. None (default): none is checked.
         give_up_stream: Called with a reason and the number of a stream when a history could not be had: the turn is not
             answered, since its instance is healthy, and the sidecar is to dispatch it again.
+        running: Takes note of what runs. Default: no one looks.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Turns:
         sticky: StickyInstances | None = None,
         verification: ReplayVerification | None = None,
         give_up_stream: Callable[[str, int], None] | None = None,
+        running: RunningWork | None = None,
     ) -> None:
         self._executor = executor
         self._answers = answers
@@ -72,6 +75,7 @@ class Turns:
         self._sticky = sticky
         self._verification = verification
         self._give_up_stream = give_up_stream
+        self._running = running or RunningWork()
 
     def serve(self, dispatch: Dispatch) -> None:
         """Runs the turn of a work item and answers it."""
@@ -124,6 +128,10 @@ class Turns:
         """Runs the new events of a turn in a kept workflow, or in one that replays the history; gives it and the
         answer. After an internal error there is no workflow that could be kept."""
         instance = None if kept is None else kept.instance
+        name = '' if instance is None else instance.context.workflow_name
+        self._running.begin_turn(
+            request.instanceId, name, (() if history is None else history.events, request.newEvents)
+        )
         failure: Exception
         try:
             if instance is None:
@@ -143,6 +151,8 @@ class Turns:
                 '%s: an internal error ended the turn, and with it the workflow. Please report it.', request.instanceId
             )
             failure = error
+        finally:
+            self._running.end_turn()
         response = _failure(request, failure, instance)
         if instance is not None:
             close(instance, self._logger)

@@ -34,12 +34,15 @@ from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecuto
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification, every_nth_turn
+from dapr.ext.workflow._durabletask.running import RunningWork, describe
+from dapr.ext.workflow._durabletask.status import RunningActivity, RunningTurn, WorkerStatus
 from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.completions import Completions
 from dapr.ext.workflow._durabletask.transport.connection import Connections
 from dapr.ext.workflow._durabletask.transport.history import HistoryFetch
 from dapr.ext.workflow._durabletask.transport.stream import STREAM_CHANNEL_OPTIONS, WorkItemStream
 from dapr.ext.workflow._durabletask.turns import Dispatch, Turns
+from dapr.ext.workflow._durabletask.watchdog import DEFAULT_LIMIT_SECONDS, Watchdog
 
 __all__ = [
     'ActivityNotRegisteredError',
@@ -59,6 +62,10 @@ __all__ = [
 # How long `stop` keeps the stream open for what is running: an answer that is sent after the stream is closed comes too
 # late, the sidecar has dispatched its work item again. Longer, and what it sends meanwhile would be held up.
 _FINISH_SECONDS = 2.0
+# How long before the end of a stop async activities are cancelled, at most.
+_CANCEL_SECONDS = 5.0
+# How often it is told what keeps a stop waiting.
+_TELL_SECONDS = 5.0
 # The number that no stream has: the first one is 1.
 _NO_STREAM = 0
 
@@ -92,6 +99,8 @@ class TaskHubGrpcWorker:
         history_cache_max_bytes: How much memory they take, in bytes. Default, and for zero or less: no limit.
         disable_sticky_execution: Whether to replay a workflow's history with each of its turns. By default (False) the
             running workflow is kept between its turns, with every sidecar, and is given what is new.
+        blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
+            event loop, is told in the log, with its stack. Default: 2; zero or less: never.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -115,6 +124,7 @@ class TaskHubGrpcWorker:
         history_cache_max_instances: int = DEFAULT_MAX_INSTANCES,
         history_cache_max_bytes: int = 0,
         disable_sticky_execution: bool = False,
+        blocked_warning_after: float = DEFAULT_LIMIT_SECONDS,
     ) -> None:
         self._registry = _Registry()
         self._logger = shared.get_logger('worker', log_handler, log_formatter)
@@ -131,6 +141,7 @@ class TaskHubGrpcWorker:
         given = {key for key, _ in self._channel_options}
         self._channel_options.extend(option for option in STREAM_CHANNEL_OPTIONS if option[0] not in given)
         self._stop_timeout = max(0.0, stop_timeout)
+        self._blocked_warning_after = blocked_warning_after
         self._keepalive_interval = keepalive_interval
         self._disable_stateful_history = disable_stateful_history
         self._history_cache = _WorkflowHistoryCache(
@@ -179,13 +190,17 @@ class TaskHubGrpcWorker:
         self._check_not_running('Activities')
         return self._registry.add_activity(fn)
 
-    def start(self) -> None:
+    def start(self, timeout: float | None = None) -> None:
         """Connects to the sidecar and returns when its work items are coming.
 
         While the sidecar can't be reached this waits and tries again, with delays of up to 15 s; each failed attempt is
         logged. `stop`, from another thread, ends the wait.
 
+        Args:
+            timeout: How long to wait at most, in seconds. None (default): without limit.
+
         Raises:
+            TimeoutError: The time is over; the worker is stopped, and the message says why it could not connect.
             RuntimeError: The worker is running already, or was stopped before the stream was open.
             ValueError: A setting of the channel can't be read.
         """
@@ -201,32 +216,42 @@ class TaskHubGrpcWorker:
                 None if self._disable_sticky_execution else self._sticky,
                 address=self._host_address,
                 keepalive_interval=self._keepalive_interval,
-                stop_timeout=self._stop_timeout,
+                blocked_warning_after=self._blocked_warning_after,
             )
             run.start()
             self._run = run
         self._logger.info("Starting a worker for the sidecar at '%s'.", self._host_address)
         try:
-            is_open = run.stream.wait_until_open()
+            is_open = run.stream.wait_until_open(timeout)
         except BaseException:  # Ctrl-C while it waits
             self.stop()
             raise
+        if not is_open and not run.is_stopping:
+            self.stop()
+            reason = run.stream.last_error or 'it has not answered yet'
+            raise TimeoutError(
+                f"The sidecar at '{self._host_address}' sent no work items within {timeout:g} s: {reason}."
+            )
         if not is_open:
             raise RuntimeError(
                 f"The worker was stopped before the sidecar at '{self._host_address}' sent it any work items."
             )
 
-    def stop(self) -> None:
+    def stop(self, timeout: float | None = None) -> None:
         """Stops taking work, waits for what is running and its answers, and ends every thread of the worker.
 
-        Takes at most `stop_timeout` seconds, and a moment; async activities that run longer are cancelled, and threads
-        whose code does not return are named in the log and left behind. Does nothing on a worker that is not running;
-        while another thread stops it, waits with it.
+        Takes at most the given time, and a moment. Activities see at once that the worker is stopping; async ones that
+        run on are cancelled shortly before the end, and threads whose code does not return are named in the log and
+        left behind. What keeps it waiting is told at once, and every few seconds. Does nothing on a worker that is not
+        running; while another thread stops it, waits with it.
+
+        Args:
+            timeout: In seconds. None (default): `stop_timeout`.
         """
         with self._lock:  # a start that has begun is ended, however far it is
             run = self._run
         if run is not None:
-            run.stop()
+            run.stop(self._stop_timeout if timeout is None else max(0.0, timeout))
             with self._lock:
                 if self._run is run:
                     self._run = None
@@ -235,6 +260,31 @@ class TaskHubGrpcWorker:
         """Whether work items are coming: False before the start, after the stop, and while cut off from the sidecar."""
         run = self._run
         return run is not None and not run.is_stopping and run.stream.is_open()
+
+    def status(self) -> WorkerStatus:
+        """What the worker is doing now. It may be asked at any time, on any thread."""
+        run = self._run
+        now = time.monotonic()
+        running = RunningWork() if run is None else run.running
+        is_running = run is not None and not run.is_stopping
+        return WorkerStatus(
+            is_running=is_running,
+            is_connected=self.is_worker_ready(),
+            is_alive=run is None or run.is_stopping or run.is_alive(),
+            address=self._host_address,
+            connected_for=run.stream.open_for() if run is not None and is_running else None,
+            cut_off_for=run.stream.cut_off_for() if run is not None and is_running else None,
+            last_error=None if run is None else run.stream.last_error,
+            turns=tuple(RunningTurn(turn.name, turn.instance_id, now - turn.started) for turn in running.turns()),
+            activities=tuple(
+                RunningActivity(work.name, work.instance_id, work.task_id, now - work.started, work.is_async)
+                for work in running.activities()
+            ),
+            waiting_turns=0 if run is None else run.dispatcher.waiting_turns(),
+            waiting_activities=0 if run is None else run.dispatcher.waiting_activities(),
+            sticky=self._sticky.stats,
+            history_cache=self._history_cache.stats,
+        )
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Waits until `is_worker_ready()`.
@@ -279,7 +329,7 @@ class _Run:
         sticky: Where running workflows are kept between turns, in place of histories; None: nowhere.
         address: The sidecar's, as host:port, for what is told of it.
         keepalive_interval: As in `TaskHubGrpcWorker`.
-        stop_timeout: As in `TaskHubGrpcWorker`.
+        blocked_warning_after: As in `TaskHubGrpcWorker`.
     """
 
     def __init__(
@@ -293,10 +343,11 @@ class _Run:
         *,
         address: str,
         keepalive_interval: float,
-        stop_timeout: float,
+        blocked_warning_after: float,
     ) -> None:
         self._logger = logger
-        self._stop_timeout = stop_timeout
+        self.running = RunningWork()
+        self._shutting_down = threading.Event()
         self._connections = Connections(logger)
         completions = Completions(self._connections, logger)
         self._fence = DispatchFence()
@@ -314,9 +365,13 @@ class _Run:
             sticky,
             ReplayVerification(every) if every else None,
             self._give_up_stream,
+            self.running,
         )
-        self._activities = Activities(registry, completions, logger)
-        self._dispatcher = Dispatcher(options, logger)
+        self._activities = Activities(registry, completions, logger, self.running, self._shutting_down)
+        self.dispatcher = Dispatcher(options, logger)
+        self._watchdog: Watchdog | None = None
+        if blocked_warning_after > 0:
+            self._watchdog = Watchdog(self.running, self.dispatcher.async_loop, logger, blocked_warning_after)
         self.stream = WorkItemStream(
             connect,
             self._connections,
@@ -330,38 +385,54 @@ class _Run:
         self._unknown_kinds: set[str] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._tell_at = 0.0
         self.is_stopping = False
 
     def start(self) -> None:
         """Starts connecting. Raises what making the channel raises; nothing runs then."""
         self.stream.start()
         self._janitor.start()
+        if self._watchdog is not None:
+            self._watchdog.start()
 
-    def stop(self) -> None:
+    def is_alive(self) -> bool:
+        """Whether the threads live that it cannot do without."""
+        return all(thread.is_alive() for thread in [*self.stream.threads, *self._janitor.threads])
+
+    def stop(self, timeout: float) -> None:
         """Ends everything; a second caller waits for the first, unless the first may be waiting for it."""
         with self._lock:
             is_first, self.is_stopping = not self.is_stopping, True
         if is_first:
             try:
-                self._stop()
+                self._stop(timeout)
             finally:
                 self._stopped.set()
         elif threading.current_thread() not in self._threads():
             self._stopped.wait()
 
-    def _stop(self) -> None:
+    def _stop(self, timeout: float) -> None:
         started = time.monotonic()
-        deadline = started + self._stop_timeout
+        deadline = started + timeout
+        self._shutting_down.set()
         self._connections.drain()
-        self._dispatcher.close()
-        is_finished = self._dispatcher.join(min(deadline, started + _FINISH_SECONDS))
+        self.dispatcher.close()
+        is_finished = self._join(min(deadline, started + _FINISH_SECONDS), deadline)
         self.stream.stop()
-        if not is_finished and not self._dispatcher.join(deadline):
-            self._dispatcher.abandon()
+        if not is_finished:
+            # Cancelled before the end, not at it: they have `finally` blocks, and may still answer.
+            is_finished = self._join(deadline - min(_CANCEL_SECONDS, timeout / 5), deadline)
+        if not is_finished:
+            self.dispatcher.cancel_async()
+            is_finished = self._join(deadline, deadline)
+        if not is_finished:
+            self.dispatcher.abandon()
         self._connections.close(max(JOIN_SECONDS, deadline - time.monotonic()))
         # Nothing that is kept is of use to the next start, nor what a turn that is still busy may write by then.
         self._stream_is_open(_NO_STREAM)
         self._janitor.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         join_all(self._threads(), time.monotonic() + JOIN_SECONDS)
         busy = [t.name for t in self._threads() if t.is_alive() and t is not threading.current_thread()]
         if busy:
@@ -374,6 +445,20 @@ class _Run:
         else:
             self._logger.info('The worker has stopped.')
 
+    def _join(self, until: float, deadline: float) -> bool:
+        """Waits for all that runs, and tells what it waits for: at once, and every few seconds."""
+        while True:
+            now = time.monotonic()
+            if not self.running.is_empty and now >= self._tell_at:
+                self._tell_at = now + _TELL_SECONDS
+                self._logger.info(
+                    'Stopping: waiting up to %.0f s for %s.', max(0.0, deadline - now), describe(self.running)
+                )
+            if self.dispatcher.join(min(until, max(now, self._tell_at))):
+                return True
+            if time.monotonic() >= until:
+                return False
+
     def _take(self, item: pb.WorkItem) -> None:
         """Passes a work item on to where it runs."""
         kind = item.WhichOneof('request')
@@ -381,15 +466,15 @@ class _Run:
             # Here, on the reader's thread, the order of the dispatches is the stream's.
             ticket = self._fence.enter(item.workflowRequest.instanceId)
             try:
-                self._dispatcher.turn(self._turns.serve, Dispatch(item, ticket))
+                self.dispatcher.turn(self._turns.serve, Dispatch(item, ticket))
             except BaseException:  # no thread can be started: the item is not served, so nothing else gives it back
                 ticket.leave()
                 raise
         elif kind == 'activityRequest':
             if self._activities.is_async(item):
-                self._dispatcher.async_activity(self._activities.serve_async, self._activities.answer, item)
+                self.dispatcher.async_activity(self._activities.serve_async, self._activities.answer, item)
             else:
-                self._dispatcher.activity(self._activities.serve, item)
+                self.dispatcher.activity(self._activities.serve, item)
         elif kind is None:
             self._tell_unknown(item)
         # What is left is healthPing, which has done its work by arriving.
@@ -415,7 +500,8 @@ class _Run:
             )
 
     def _threads(self) -> list[threading.Thread]:
-        return [*self.stream.threads, *self._dispatcher.threads(), *self._janitor.threads]
+        watchdog = [] if self._watchdog is None else self._watchdog.threads
+        return [*self.stream.threads, *self.dispatcher.threads(), *self._janitor.threads, *watchdog]
 
 
 def _capabilities(*, keeps_histories: bool) -> list[pb.WorkerCapability.ValueType]:

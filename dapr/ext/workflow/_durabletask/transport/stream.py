@@ -146,6 +146,8 @@ class WorkItemStream:
         self._opened_at = 0.0
         self._heard_at = 0.0
         self._confirmed = False
+        self._last_error: str | None = None
+        self._started_at = clock()
         self._cut_off_at: float | None = None  # when the stream was lost, until the next one is told of
         self._untold: _WorkItemCall | None = None
         self._hellos: set[_Cancellable] = set()
@@ -163,6 +165,24 @@ class WorkItemStream:
         self._start_thread('dapr-workflow-stream', lambda: self._read(channel))
         if self._keepalive_interval > 0:
             self._start_thread('dapr-workflow-keepalive', self._keep_alive)
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the latest stream ended, or could not be opened; None: none has."""
+        return self._last_error
+
+    def open_for(self) -> float | None:
+        """For how long the stream has been open, in seconds; None: it is not."""
+        with self._changed:
+            return self._clock() - self._opened_at if self._until_open() == 0 else None
+
+    def cut_off_for(self) -> float | None:
+        """For how long there has been no stream, in seconds; None: there is one."""
+        with self._changed:
+            if self._until_open() == 0:
+                return None
+            lost_at = self._started_at if self._cut_off_at is None else self._cut_off_at
+            return self._clock() - lost_at
 
     def is_open(self) -> bool:
         """Whether the sidecar is sending work items, as far as can be known."""
@@ -235,6 +255,7 @@ class WorkItemStream:
             if self._is_stopping():
                 return
             # A reason with all its advice, once: not with every attempt to find a sidecar that is not there.
+            self._last_error = why
             if self._cut_off_at is None:
                 self._cut_off_at = self._clock()
             reason = 'as before' if why == told and not self._backoff.is_first else why
