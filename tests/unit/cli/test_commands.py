@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from dapr.ext.workflow.cli.commands import NO, NOT_FOUND, OK, REFUSED, USAGE
 from dapr.ext.workflow.cli.main import main
 from dapr.ext.workflow.emulator import Emulator
+
+DEADLINE = 30.0
 
 
 class Ran(NamedTuple):
@@ -23,6 +26,13 @@ class Ran(NamedTuple):
 
 
 Cli = Callable[..., Ran]
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Looks again until it is so: an emulator's turn is run by a worker, in its own time."""
+    end = time.monotonic() + DEADLINE
+    while not is_so():
+        assert time.monotonic() < end, 'it has not come to pass'
 
 
 def charge(ctx: Any, amount: int | None) -> int:
@@ -79,6 +89,7 @@ def test_a_workflow_is_run_shown_moved_on_and_its_result_is_written(cli: Cli) ->
 def test_show_tells_what_is_waited_for(cli: Cli) -> None:
     cli('run', 'parent', '-i', 'p1')
 
+    until(lambda: 'p1-child' in cli('list', '-o', 'ids').out)
     shown = cli('show', 'p1').out
     assert "child workflow 'order' p1-child" in shown
     assert 'RUNNING' in shown
@@ -124,8 +135,7 @@ def test_history_has_a_row_for_each_event(cli: Cli) -> None:
 
 def test_tree_shows_children_below_their_parents(cli: Cli) -> None:
     cli('run', 'parent', '-i', 't')
-    while 't-child' not in cli('list', '-o', 'ids').out:
-        pass
+    until(lambda: cli('tree', 't').out.count('RUNNING') == 2)
 
     top, below = cli('tree', 't').out.splitlines()
     assert top == 't  parent  RUNNING'
@@ -135,7 +145,7 @@ def test_tree_shows_children_below_their_parents(cli: Cli) -> None:
 def test_an_instance_is_suspended_resumed_and_terminated(cli: Cli) -> None:
     cli('run', 'order', '-i', 's')
     cli('suspend', 's')
-    assert json.loads(cli('show', 's', '-o', 'json').out)['status'] == 'SUSPENDED'
+    until(lambda: json.loads(cli('show', 's', '-o', 'json').out)['status'] == 'SUSPENDED')
     cli('resume', 's')
     cli('terminate', 's', '-x', '"enough"')
     ran = cli('result', 's', '--wait')
