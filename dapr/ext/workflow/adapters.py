@@ -11,8 +11,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode, async_orchestrator
 from dapr.ext.workflow._durabletask.contexts import ActivityContext, OrchestrationContext
 from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow.aio.async_workflow_context import AsyncWorkflowContext
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext
 
@@ -20,7 +22,10 @@ Function = Callable[..., Any]
 
 
 def adapt_workflow(fn: Function) -> Function:
-    """The orchestrator for a workflow that takes a `DaprWorkflowContext` and, or not, an input."""
+    """The orchestrator for a workflow that takes a `DaprWorkflowContext`, or an async one that takes an
+    `AsyncWorkflowContext`, and, or not, an input."""
+    if shared.is_async_callable(fn):
+        return adapt_async_workflow(fn)
     call = _with_input(fn)
 
     @functools.wraps(fn)
@@ -28,6 +33,11 @@ def adapt_workflow(fn: Function) -> Function:
         return call(DaprWorkflowContext(ctx), inp)
 
     return orchestrator
+
+
+def adapt_async_workflow(fn: Function, sandbox_mode: SandboxMode = 'off') -> Function:
+    """The orchestrator for an async workflow, whether it looks like an async function or not."""
+    return async_orchestrator(fn, sandbox_mode=sandbox_mode, make_context=AsyncWorkflowContext, call=_with_input(fn))
 
 
 def adapt_activity(fn: Function) -> Function:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
+from dapr.ext.workflow._durabletask.call_types import typed_as
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
@@ -18,13 +18,6 @@ from dapr.ext.workflow.workflow_activity_context import Activity
 from dapr.ext.workflow.workflow_context import Workflow, WorkflowContext
 
 __all__ = ['DaprWorkflowContext', 'when_all', 'when_any']
-
-F = TypeVar('F', bound=Callable[..., Any])
-
-
-def _typed_as(method: F) -> Callable[[Callable[..., Any]], F]:
-    """Gives an implementation the type of the method that it implements, overloads and all."""
-    return lambda implementation: cast('F', implementation)
 
 
 class DaprWorkflowContext(WorkflowContext):
@@ -72,7 +65,7 @@ class DaprWorkflowContext(WorkflowContext):
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         return self.__obj.create_timer(fire_at)
 
-    @_typed_as(WorkflowContext.call_activity)
+    @typed_as(WorkflowContext.call_activity)
     def call_activity(
         self,
         activity: Activity | str,
@@ -90,7 +83,7 @@ class DaprWorkflowContext(WorkflowContext):
             propagation=propagation,
         )
 
-    @_typed_as(WorkflowContext.call_child_workflow)
+    @typed_as(WorkflowContext.call_child_workflow)
     def call_child_workflow(
         self,
         workflow: Workflow | str,

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, TypeVar, overload
 
 from dapr.ext.workflow._durabletask import worker as engine
+from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode
 from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
 from dapr.ext.workflow._durabletask.status import WorkerStatus
-from dapr.ext.workflow.adapters import adapt_activity, adapt_workflow
+from dapr.ext.workflow.adapters import adapt_activity, adapt_async_workflow, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import alternate_name, function_of, given_name, mark_registered, name_of, set_name
@@ -116,8 +117,8 @@ class WorkflowRuntime:
         """Registers a workflow.
 
         Args:
-            fn: The workflow: a generator that yields tasks, or a plain function. It takes a `DaprWorkflowContext` and,
-                or not, an input.
+            fn: The workflow: a generator that yields tasks, a plain function, or an async one. It takes a
+                `DaprWorkflowContext` (an async one: an `aio.AsyncWorkflowContext`) and, or not, an input.
             name: The name that it goes by. None (default): its alternate name, else the function's own.
 
         Raises:
@@ -125,6 +126,26 @@ class WorkflowRuntime:
         """
         registered = self._new_name('Workflow', fn, name)
         self._registry.add_named_orchestrator(registered, adapt_workflow(fn))
+        self._note('Workflow', fn, registered)
+
+    def register_async_workflow(
+        self, fn: Callable[..., Any], *, name: str | None = None, sandbox_mode: SandboxMode = 'off'
+    ) -> None:
+        """Registers an async workflow, as `register_workflow` does, also one that does not look like an async function.
+
+        Args:
+            fn: The workflow. It takes an `aio.AsyncWorkflowContext` and, or not, an input.
+            name: The name that it goes by. None (default): its alternate name, else the function's own.
+            sandbox_mode: How it is kept from what no replay can do again. 'off' (default): not at all. 'best_effort':
+                `random`, `uuid.uuid4` and the clocks give it deterministic answers. 'strict': and files, sockets, other
+                randomness and `asyncio.create_task` are refused.
+
+        Raises:
+            ValueError: It or its name is registered already, it has another alternate name, or no name.
+            WorkflowValidationError: There is no such mode.
+        """
+        registered = self._new_name('Workflow', fn, name)
+        self._registry.add_named_orchestrator(registered, adapt_async_workflow(fn, sandbox_mode))
         self._note('Workflow', fn, registered)
 
     def register_versioned_workflow(
@@ -174,6 +195,16 @@ class WorkflowRuntime:
         The function stays what it is. Arguments and errors as for `register_workflow`.
         """
         return _decorate(__fn, lambda fn: self.register_workflow(fn, name=name))
+
+    @overload
+    def async_workflow(self, __fn: F, *, name: str | None = None, sandbox_mode: SandboxMode = 'off') -> F: ...
+    @overload
+    def async_workflow(
+        self, __fn: None = None, *, name: str | None = None, sandbox_mode: SandboxMode = 'off'
+    ) -> Callable[[F], F]: ...
+    def async_workflow(self, __fn: Any = None, *, name: str | None = None, sandbox_mode: SandboxMode = 'off') -> Any:
+        """Decorates an async workflow to register it, as `register_async_workflow` does. `workflow` takes them, too."""
+        return _decorate(__fn, lambda fn: self.register_async_workflow(fn, name=name, sandbox_mode=sandbox_mode))
 
     @overload
     def versioned_workflow(self, __fn: F, *, name: str, version_name: str | None = None, is_latest: bool) -> F: ...

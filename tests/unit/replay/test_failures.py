@@ -239,12 +239,14 @@ async def _asynchronous_generator(ctx: Context, _: None) -> Any:
 
 
 @pytest.mark.parametrize('workflow', [_coroutine, _asynchronous_generator])
-def test_an_async_orchestrator_fails_and_is_told_what_to_be(workflow: Callable[..., Any]) -> None:
+def test_what_turns_out_to_be_async_only_when_it_is_called_fails_and_is_told_what_to_do(
+    workflow: Callable[..., Any],
+) -> None:
     details = failure_of(Driver(workflow).start())
     assert details.errorType == 'TypeError'
     assert f"'{workflow.__name__}'" in details.errorMessage
     assert 'async' in details.errorMessage
-    assert 'generator function' in details.errorMessage
+    assert 'add_async_orchestrator' in details.errorMessage
 
 
 def test_an_orchestrator_that_takes_no_input_fails_as_a_call_of_it_would() -> None:

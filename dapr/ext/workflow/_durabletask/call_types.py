@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, cast
 
 TContext = TypeVar('TContext')
 TInput = TypeVar('TInput')
@@ -28,3 +28,10 @@ class _Model(Protocol):
 # told apart.
 Encodable: TypeAlias = float | str | Sequence[Any] | Mapping[Any, Any] | SimpleNamespace | _Dataclass | _Model | None
 TResult = TypeVar('TResult', bound=Encodable)
+
+F = TypeVar('F', bound=Callable[..., Any])
+
+
+def typed_as(method: F) -> Callable[[Callable[..., Any]], F]:
+    """Gives an implementation the type of the method that it implements, overloads and all."""
+    return lambda implementation: cast('F', implementation)

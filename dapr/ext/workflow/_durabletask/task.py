@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from dapr.ext.workflow._durabletask.call_types import TInput, TOutput
 from dapr.ext.workflow._durabletask.contexts import (
@@ -67,6 +67,15 @@ T = TypeVar('T')
 T_co = TypeVar('T_co', covariant=True)
 
 
+class Parent(Protocol):
+    """What a task tells of its end: its composite, or the future that stands for it in async code."""
+
+    @property
+    def _is_complete(self) -> bool: ...
+
+    def on_child_completed(self, task: Task[Any]) -> None: ...
+
+
 class Task(Generic[T_co]):
     """A result that may not be there yet. A workflow yields it to wait for it."""
 
@@ -74,7 +83,7 @@ class Task(Generic[T_co]):
     _result: T_co
     _is_complete: bool = False
     _exception: BaseException | None = None
-    _parent: CompositeTask[Any] | None = None
+    _parent: Parent | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -13,6 +13,8 @@ import grpc
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr.ext.workflow._durabletask.activity import Activities, _ActivityExecutor
+from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode, as_orchestrator, async_orchestrator
+from dapr.ext.workflow._durabletask.contexts import get_name
 from dapr.ext.workflow._durabletask.dispatch import JOIN_SECONDS, ConcurrencyOptions, Dispatcher, join_all
 from dapr.ext.workflow._durabletask.history.bounds import DEFAULT_MAX_INSTANCES, DEFAULT_TTL_SECONDS
 from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
@@ -176,14 +178,36 @@ class TaskHubGrpcWorker:
         return self._sticky.stats
 
     def add_orchestrator(self, fn: Callable[..., Any]) -> str:
-        """Registers a workflow under its function's name, which it returns.
+        """Registers a workflow, a generator or an async function, under its function's name, which it returns.
 
         Raises:
             RuntimeError: The worker is running.
             ValueError: The name is taken, or there is none.
         """
         self._check_not_running('Orchestrators')
-        return self._registry.add_orchestrator(fn)
+        return self._registry.add_orchestrator(fn if fn is None else as_orchestrator(fn))
+
+    def add_async_orchestrator(
+        self, fn: Callable[..., Any], *, name: str | None = None, sandbox_mode: SandboxMode = 'off'
+    ) -> str:
+        """Registers an async workflow, also one that does not look like an async function, and returns its name.
+
+        Args:
+            fn: The workflow. It takes an `AsyncWorkflowContext` and an input.
+            name: The name that it goes by. None (default): the function's.
+            sandbox_mode: How it is kept from what no replay can do again: 'off' (default), 'best_effort' or 'strict'.
+
+        Raises:
+            RuntimeError: The worker is running.
+            ValueError: The name is taken, or there is none.
+            WorkflowValidationError: There is no such mode.
+        """
+        self._check_not_running('Orchestrators')
+        if fn is None:
+            raise ValueError('An orchestrator function argument is required.')
+        registered = name or get_name(fn)
+        self._registry.add_named_orchestrator(registered, async_orchestrator(fn, sandbox_mode=sandbox_mode))
+        return registered
 
     def add_activity(self, fn: Callable[..., Any]) -> str:
         """Registers an activity, sync or async, under its function's name, which it returns. Errors as above."""

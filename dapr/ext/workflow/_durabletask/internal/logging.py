@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dapr.ext.workflow._durabletask.internal.log_formats import LineFormatter
 
@@ -33,7 +33,13 @@ CURRENT_NAMES: Final = {
 _adding = Lock()
 
 
-class _Stderr(logging.StreamHandler[Any]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[Any]
+else:  # until Python 3.10 it takes no parameter when it runs
+    _StreamHandler = logging.StreamHandler
+
+
+class _Stderr(_StreamHandler):
     """Writes to what stderr is at that moment."""
 
     def __init__(self) -> None:

@@ -74,6 +74,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._clock = pb.HistoryEvent()
         self._now: datetime | None = None
         self._app_id: str | None = None
+        self._parent_instance_id: str | None = None
         self._propagated_history: PropagatedHistory | None = None
 
         # Ids count up with each action, in program order. `actions` are those not confirmed by history (what goes out
@@ -88,6 +89,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         # The timers of waits that go on. One whose event came is of no use any more: in a workflow that is kept running
         # one for each wait would add up, until they fire, or for ever.
         self._wait_timers: dict[CompletableTask[Any], int] = {}
+        self._notices: list[str] = []
+        # What is to be done when the events that were given are gone through: an event loop leaves the thread.
+        self._leave: Callable[[], None] | None = None
 
         self._encoded_custom_status: str | None = None
         self._workflow_name = ''
@@ -326,6 +330,30 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         event = BufferedEvent(self._event_arrivals, name, encoded, value)
         self._buffered_events.setdefault(name.casefold(), deque()).append(event)
 
+    def forget_timer(self, action_id: int, parent: object) -> None:
+        """Lets go of a timer that no one waits for any more. It is in the history all the same, and means nothing when
+        it fires.
+
+        Args:
+            action_id: Its action's id when it was made.
+            parent: What waited for it.
+        """
+        action = self._unresolved.get(action_id)
+        # Where ids have moved, the one that was noted may be another action's.
+        if action is not None and action.task._parent is parent:
+            del self._unresolved[action_id]
+
+    def withdraw_wait(self, wait: Task[Any]) -> None:
+        """Takes back a wait for an external event that is of no use any more, so that it takes no event from others."""
+        if isinstance(wait, ExternalEventWithTimeoutTask) and not wait._is_complete:
+            self._forget_timer(wait._event_task)
+            self._withdraw_waiter(wait._event_name.casefold(), wait._event_task)
+
+    def note(self, text: str) -> None:
+        """Takes note of something odd but harmless, for the log; in replay, it was noted when it was new."""
+        if not self._is_replaying:
+            self._notices.append(f'{self._instance_id}: {text}')
+
     def drop_optional_timer(self, action_id: int) -> bool:
         """Takes back the optional timer that the code made at this id, if it is one that history does not know.
 
@@ -449,11 +477,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 del self._waiters[folded]
 
     def _forget_timer(self, waiter: CompletableTask[Any]) -> None:
-        action_id = self._wait_timers.pop(waiter, 0)
-        action = self._unresolved.get(action_id)
-        # Where ids have moved, the one that was noted may be another action's.
-        if action is not None and action.task._parent is waiter._parent:
-            del self._unresolved[action_id]
+        self.forget_timer(self._wait_timers.pop(waiter, 0), waiter._parent)
 
     def _carryover_events(self) -> list[pb.HistoryEvent]:
         events = sorted(chain.from_iterable(self._buffered_events.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from dapr.ext.workflow._durabletask.async_failures import AsyncWorkflowError
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
@@ -70,7 +71,9 @@ class _OrchestrationExecutor:
 def close(instance: WorkflowInstance, logger: logging.Logger) -> None:
     """Ends a running workflow; what its generator raises then is told, and no more."""
     error = instance.close()
-    if error is not None:
+    if isinstance(error, AsyncWorkflowError):
+        logger.warning('%s: the async workflow was closed, but %s.', instance.context.instance_id, error)
+    elif error is not None:
         logger.warning(
             "%s: the workflow's generator raised %s on closing: %s. Blocks that run on GeneratorExit must not yield.",
             instance.context.instance_id,

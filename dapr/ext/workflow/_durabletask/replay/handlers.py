@@ -58,6 +58,8 @@ def _execution_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     started = event.executionStarted
     encoded_input = started.input.value if started.HasField('input') else None
     run.context._execution_id = started.workflowInstance.executionId.value
+    if started.HasField('parentInstance'):
+        run.context._parent_instance_id = started.parentInstance.workflowInstance.instanceId or None
     run.start(started.name, encoded_input)
 
 

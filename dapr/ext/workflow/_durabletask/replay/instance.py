@@ -70,7 +70,6 @@ class WorkflowInstance:
         '_is_settling_early',
         '_is_started',
         '_is_version_missing',
-        '_notices',
         '_registry',
         '_variables',
         'context',
@@ -87,7 +86,6 @@ class WorkflowInstance:
         self._is_settling_early = False
         self._held_back: list[pb.HistoryEvent] = []
         self._early: dict[int, pb.HistoryEvent] = {}
-        self._notices: list[str] = []
         # The code's own context variables: it goes from thread to thread, and others run on these.
         self._variables = contextvars.copy_context()
         self._variables.run(current_call.set, self.context)  # for filters of loggers
@@ -148,7 +146,8 @@ class WorkflowInstance:
 
     def take_notices(self) -> list[str]:
         """What was odd but harmless since the last call, for the log."""
-        notices, self._notices = self._notices, []
+        context = self.context
+        notices, context._notices = context._notices, []
         return notices
 
     def close(self) -> BaseException | None:
@@ -207,9 +206,11 @@ class WorkflowInstance:
         elif inspect.iscoroutine(result) or inspect.isasyncgen(result):
             if inspect.iscoroutine(result):
                 result.close()
+            kind = 'a coroutine' if inspect.iscoroutine(result) else 'an async generator'
             raise TypeError(
-                f"The orchestrator '{name}' is an async function. An orchestrator is a generator function: `def`, with "
-                '`yield` where it waits. Activities can be async.'
+                f"The orchestrator '{name}' returned {kind}, but it does not look like an async function, and was "
+                "called with a generator's context: define it with 'async def' and without 'yield', use "
+                'functools.wraps in what wraps it, or register it with add_async_orchestrator.'
             )
         else:
             context.set_complete(result, pb.ORCHESTRATION_STATUS_COMPLETED)
@@ -282,6 +283,10 @@ class WorkflowInstance:
             self._variables.run(self._apply_each, events)
         except Exception as error:
             self._end_failed(error)
+        finally:
+            leave = self.context._leave
+            if leave is not None:
+                leave()
 
     def _apply_each(self, events: Iterable[pb.HistoryEvent]) -> None:
         for event in events:
@@ -305,8 +310,7 @@ class WorkflowInstance:
 
     def note(self, text: str) -> None:
         """Takes note of something odd but harmless, for the log; in replay, it was noted when it was new."""
-        if not self.context._is_replaying:
-            self._notices.append(f'{self.context.instance_id}: {text}')
+        self.context.note(text)
 
 
 def _starting_point() -> Task[Any]:

@@ -1,0 +1,75 @@
+"""The context that async workflows are given: the engine's, by the names of this API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dapr.ext.workflow._durabletask.aio.context import BaseAsyncWorkflowContext
+from dapr.ext.workflow._durabletask.call_types import typed_as
+from dapr.ext.workflow._durabletask.propagation import PropagationScope
+from dapr.ext.workflow._durabletask.replay.futures import WorkflowFuture
+from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
+from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.workflow_activity_context import Activity, WorkflowActivityContext
+from dapr.ext.workflow.workflow_context import Workflow
+
+__all__ = ['AsyncWorkflowContext']
+
+_Base = BaseAsyncWorkflowContext[WorkflowActivityContext, DaprWorkflowContext]
+
+
+class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, DaprWorkflowContext]):
+    """What an async workflow does its work through.
+
+    Calls are scheduled where they are made, in program order, and return futures, which may be awaited more than once
+    and be in several composites. All of asyncio that needs no thread and no socket works in a workflow, too.
+    """
+
+    __slots__ = ()
+
+    @typed_as(_Base.call_activity)
+    def call_activity(
+        self,
+        activity: Activity | str,
+        *,
+        input: Any = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> WorkflowFuture[Any]:
+        name = name_of(activity)
+        task = self._context.call_activity(
+            name,
+            input=input,
+            retry_policy=None if retry_policy is None else retry_policy.obj,
+            app_id=app_id,
+            propagation=propagation,
+        )
+        return self._future(task, 'call_activity', name)
+
+    @typed_as(_Base.call_child_workflow)
+    def call_child_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        app_id: str | None = None,
+        propagation: PropagationScope | None = None,
+    ) -> WorkflowFuture[Any]:
+        name = name_of(workflow)
+        task = self._context.call_sub_orchestrator(
+            name,
+            input=input,
+            instance_id=instance_id,
+            retry_policy=None if retry_policy is None else retry_policy.obj,
+            app_id=app_id,
+            propagation=propagation,
+        )
+        return self._future(task, 'call_child_workflow', name)
+
+    activity = call_activity
+    call_sub_orchestrator = call_child_workflow
+    sub_orchestrator = call_child_workflow
