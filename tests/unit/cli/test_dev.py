@@ -45,7 +45,7 @@ class Lines:
 @contextmanager
 def dev(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
     process = subprocess.Popen(
-        [sys.executable, '-m', 'dapr.ext.workflow', 'dev', '--port', '0', *arguments],
+        [sys.executable, '-m', 'dapr.ext.workflow', 'dev', '--port', '0', '--ui-port', '0', *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

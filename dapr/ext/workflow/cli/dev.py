@@ -14,6 +14,7 @@ from typing import Final
 
 from dapr.ext.workflow.cli.commands import NO, OK, Commands
 from dapr.ext.workflow.cli.output import tell
+from dapr.ext.workflow.inspection.sidecar import Sidecar
 
 _STOP_SECONDS: Final = 10.0
 _LOOK_MILLISECONDS: Final = 300
@@ -24,13 +25,17 @@ def add_commands(commands: Commands) -> None:
     """Adds `dev` and `emulator`."""
     parser: argparse.ArgumentParser = commands.subparsers.add_parser(
         'dev',
-        help='run the emulator, and an app on it',
-        description='Runs the emulator until Ctrl-C. What stands after `--` is run as the app, with '
+        help='run the emulator with the dashboard, and an app on it',
+        description='Runs the emulator and the dashboard until Ctrl-C. What stands after `--` is run as the app, with '
         'its environment set to the emulator, and run again when its files change (with the extra `cli`).',
         epilog='Example: dapr-workflow dev --db workflows.db -- python app.py',
     )
     parser.add_argument('--db', metavar='FILE', help='keep the workflows in this file (default: in memory)')
     parser.add_argument('--port', type=int, default=50001, help='the gRPC port (default: %(default)s; 0: a free one)')
+    parser.add_argument(
+        '--ui-port', type=int, default=8080, help="the dashboard's port (default: %(default)s; 0: a free one)"
+    )
+    parser.add_argument('--headless', action='store_true', help='without the dashboard')
     parser.add_argument('--no-reload', action='store_true', help='do not run the app again when its files change')
     parser.add_argument('--watch', metavar='FOLDER', default='.', help='where its files are (default: this folder)')
     # After `--`, so that the app's own options stay the app's.
@@ -60,6 +65,8 @@ def _dev(options: argparse.Namespace) -> int:
         emulator = stack.enter_context(Emulator(port=options.port, db=options.db))
         kept = f', kept in {options.db}' if options.db else ', in memory'
         tell(f'The emulator listens on {emulator.address}{kept}.')
+        if not options.headless:
+            stack.enter_context(_dashboard_of(emulator.address, options.ui_port))
         if options.app:
             return _App(options.app, emulator.address, None if options.no_reload else Path(options.watch)).run()
         tell(f'Point an app at it with DAPR_GRPC_PORT={emulator.port}. Ctrl-C ends it.')
@@ -68,6 +75,20 @@ def _dev(options: argparse.Namespace) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             stop.wait()
     return OK
+
+
+@contextlib.contextmanager
+def _dashboard_of(address: str, port: int) -> Iterator[None]:
+    try:
+        from dapr.ext.workflow.dashboard import DashboardServer
+    except ImportError as error:
+        tell(f"No dashboard: {error.name} is missing. Install it with pip install 'dapr-stateful-workflow[dashboard]'.")
+        yield
+        return
+    host, _, grpc_port = address.rpartition(':')
+    with Sidecar(host, grpc_port) as sidecar, DashboardServer(sidecar, port=port) as server:
+        tell(f'The dashboard is at {server.url}')
+        yield
 
 
 class _App:

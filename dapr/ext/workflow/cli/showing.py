@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import grpc
 from google.protobuf import json_format
 
 from dapr.ext.workflow._durabletask.client import OrchestrationStatus, WorkflowState
@@ -65,7 +64,7 @@ def write_result(state: WorkflowState) -> int:
 def _show(options: argparse.Namespace) -> int:
     with connect(options) as sidecar:
         state = found(sidecar, options.instance_id)
-        story = read_story(sidecar, options.instance_id)
+        story = sidecar.story(options.instance_id)
     if options.output != 'short':
         write_data({**as_data(state), **_story_data(story)}, options.output)
         return OK
@@ -92,16 +91,6 @@ def _show(options: argparse.Namespace) -> int:
         ]
     )
     return OK
-
-
-def read_story(sidecar: Sidecar, instance_id: str) -> Story:
-    """The story of an instance that is there; an empty one where its history cannot be had (yet)."""
-    try:
-        return sidecar.story(instance_id)
-    except grpc.RpcError as error:
-        if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED):
-            return Story()
-        raise
 
 
 def _history(options: argparse.Namespace) -> int:
@@ -198,7 +187,7 @@ def _branch(sidecar: Sidecar, instance_id: str, depth: int) -> Iterator[str]:
 
 
 def _below(sidecar: Sidecar, instance_id: str, depth: int, margin: str, seen: set[str]) -> Iterator[str]:
-    children = read_story(sidecar, instance_id).children
+    children = sidecar.story(instance_id).children
     if children and depth <= 0:
         yield f'{margin}└─ ... {len(children)} children: see --depth'
         return

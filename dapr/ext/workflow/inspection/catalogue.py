@@ -104,6 +104,11 @@ class Catalogue:
         self._woken.set()
 
     @property
+    def is_closed(self) -> bool:
+        """Whether no more passes are made."""
+        return self._closing
+
+    @property
     def snapshot(self) -> Snapshot:
         """What is known now."""
         return self._snapshot

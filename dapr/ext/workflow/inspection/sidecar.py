@@ -13,6 +13,8 @@ from itertools import islice
 from types import TracebackType
 from typing import Final
 
+import grpc
+
 from dapr.ext.workflow import util
 from dapr.ext.workflow._durabletask.client import OrchestrationStatus, TaskHubGrpcClient, WorkflowState
 from dapr.ext.workflow._durabletask.internal import protos as pb
@@ -148,6 +150,15 @@ class Sidecar:
         """The committed history of an instance, oldest event first."""
         return self.client.get_instance_history(instance_id)
 
+    def history_or_none(self, instance_id: str) -> list[pb.HistoryEvent]:
+        """The same; none where there is none (yet), or the sidecar cannot tell."""
+        try:
+            return self.history(instance_id)
+        except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED):
+                return []
+            raise
+
     def story(self, instance_id: str) -> Story:
-        """The same, read."""
-        return read(self.history(instance_id))
+        """The history of an instance, read; an empty story where there is none (yet)."""
+        return read(self.history_or_none(instance_id))
