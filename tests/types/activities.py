@@ -15,11 +15,11 @@ from dapr.ext.workflow import (
     DaprWorkflowContext,
     PropagationScope,
     RetryPolicy,
+    Task,
     WorkflowActivityContext,
     WorkflowRuntime,
     alternate_name,
 )
-from dapr.ext.workflow._durabletask.task import Task
 from dapr.ext.workflow.workflow_context import WorkflowContext
 
 runtime = WorkflowRuntime()
@@ -154,7 +154,7 @@ def wrong(ctx: DaprWorkflowContext, base: WorkflowContext) -> None:
     ctx.call_activity(length_async, input=1)  # type: ignore[arg-type]
     ctx.call_activity(length)  # type: ignore[arg-type]
     ctx.call_activity(length_async)  # type: ignore[arg-type]
-    ctx.call_activity(length, input=None)  # type: ignore[arg-type, misc]
+    ctx.call_activity(length, input=None)  # type: ignore[arg-type]
     ctx.call_activity(tick, input='x')  # type: ignore[arg-type]
     ctx.call_activity(tick_async, input='x')  # type: ignore[arg-type]
     ctx.call_activity(maybe, input=1)  # type: ignore[arg-type]

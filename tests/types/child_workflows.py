@@ -11,8 +11,7 @@ from typing import Any
 
 from typing_extensions import assert_type
 
-from dapr.ext.workflow import DaprWorkflowContext, PropagationScope, RetryPolicy, WorkflowRuntime
-from dapr.ext.workflow._durabletask.task import Task
+from dapr.ext.workflow import DaprWorkflowContext, PropagationScope, RetryPolicy, Task, WorkflowRuntime
 from dapr.ext.workflow.workflow_context import WorkflowContext
 
 runtime = WorkflowRuntime()
@@ -119,7 +118,7 @@ def wrong(ctx: DaprWorkflowContext, base: WorkflowContext) -> None:
     ctx.call_child_workflow(alone, input='x')  # type: ignore[arg-type]
     ctx.call_child_workflow(maybe, input=1)  # type: ignore[arg-type]
     ctx.call_child_workflow(at_once, input=1)  # type: ignore[arg-type]
-    ctx.call_child_workflow(no_result)  # type: ignore[arg-type]
+    ctx.call_child_workflow(no_result)  # type: ignore[type-var]
     ctx.call_child_workflow(bare, input=1)  # type: ignore[arg-type]
     ctx.call_child_workflow(called, input=1)  # type: ignore[arg-type]
     ctx.call_child_workflow(versioned, input=1)  # type: ignore[arg-type]

@@ -10,8 +10,15 @@ from typing import Any
 
 from typing_extensions import assert_type
 
-from dapr.ext.workflow import DaprWorkflowContext, WorkflowActivityContext, when_all, when_any
-from dapr.ext.workflow._durabletask.task import Task, WhenAllTask, WhenAnyTask
+from dapr.ext.workflow import (
+    DaprWorkflowContext,
+    Task,
+    WhenAllTask,
+    WhenAnyTask,
+    WorkflowActivityContext,
+    when_all,
+    when_any,
+)
 
 
 def number(ctx: WorkflowActivityContext, value: int) -> int:

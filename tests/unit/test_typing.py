@@ -124,7 +124,9 @@ def test_mypy_finds_what_is_wrong(of_mypy: dict[Path, Lines], faulty: Path) -> N
     errors = of_mypy[faulty.resolve()]
 
     assert errors.keys() == {UNEXPECTED, NOT_COMING}
-    assert 'incompatible type' in errors[UNEXPECTED]
+    # A message for people: it speaks of the input, not of protocols and coroutines.
+    assert errors[UNEXPECTED].startswith('Argument "input" to "call_activity"')
+    assert 'has incompatible type "int"; expected "str |' in errors[UNEXPECTED]
     assert 'Unused "type: ignore" comment' in errors[NOT_COMING]
 
 

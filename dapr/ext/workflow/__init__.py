@@ -15,7 +15,7 @@ from dapr.ext.workflow._durabletask.propagation import (
     WorkflowResult,
 )
 from dapr.ext.workflow._durabletask.status import WorkerStatus
-from dapr.ext.workflow._durabletask.task import when_all, when_any
+from dapr.ext.workflow._durabletask.task import Task, WhenAllTask, WhenAnyTask, when_all, when_any
 from dapr.ext.workflow._version import __version__
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
@@ -23,6 +23,7 @@ from dapr.ext.workflow.mcp import DaprMCPClient, MCPToolDef
 from dapr.ext.workflow.naming import alternate_name
 from dapr.ext.workflow.retry_policy import RetryPolicy
 from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext
+from dapr.ext.workflow.workflow_context import WorkflowContext
 from dapr.ext.workflow.workflow_management import (
     UNSET,
     WorkflowHistoryEvent,
@@ -45,9 +46,13 @@ __all__ = [
     'PropagationNotFoundError',
     'PropagationScope',
     'RetryPolicy',
+    'Task',
     'TaskFailedError',
+    'WhenAllTask',
+    'WhenAnyTask',
     'WorkerStatus',
     'WorkflowActivityContext',
+    'WorkflowContext',
     'WorkflowHistoryEvent',
     'WorkflowHistoryEventType',
     'WorkflowInstanceIdPage',

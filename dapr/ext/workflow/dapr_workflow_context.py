@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import random
+import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
 from dapr.ext.workflow._durabletask.call_types import typed_as
@@ -12,6 +15,7 @@ from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
 from dapr.ext.workflow.logger import LoggerOptions
+from dapr.ext.workflow.lookup import MISSING, missing_attribute
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.retry_policy import RetryPolicy
 from dapr.ext.workflow.workflow_activity_context import Activity
@@ -19,12 +23,13 @@ from dapr.ext.workflow.workflow_context import Workflow, WorkflowContext
 
 __all__ = ['DaprWorkflowContext', 'when_all', 'when_any']
 
+T = TypeVar('T')
+
 
 class DaprWorkflowContext(WorkflowContext):
     """The context that workflows are given.
 
-    What the engine's context has beside this can be used, too: `new_guid()`, `random()`, `now()` and the other
-    deterministic helpers.
+    What it has is declared here and in `WorkflowContext`.
 
     Args:
         ctx: The engine's context.
@@ -34,11 +39,18 @@ class DaprWorkflowContext(WorkflowContext):
     def __init__(self, ctx: OrchestrationContext, logger_options: LoggerOptions | None = None) -> None:
         self.__obj = ctx
 
-    def __getattr__(self, name: str) -> Any:
-        # Called for what this class lacks; names with underscores are none of the context's business.
-        if name.startswith('_'):
-            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
-        return getattr(self.__obj, name)
+    if not TYPE_CHECKING:  # to checkers, a name that is not declared is a mistake
+
+        def __getattr__(self, name):
+            # Called for what this class lacks; names with underscores are none of the context's business.
+            if not name.startswith('_'):
+                value = getattr(self.__obj, name, MISSING)
+                if value is not MISSING:
+                    return value
+            raise missing_attribute(self, name)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name != '__getattr__']
 
     @property
     def instance_id(self) -> str:
@@ -53,11 +65,54 @@ class DaprWorkflowContext(WorkflowContext):
         return self.__obj.is_replaying
 
     @property
+    def workflow_name(self) -> str:
+        return self.__obj.workflow_name
+
+    @property
+    def app_id(self) -> str:
+        return self.__obj.app_id
+
+    @property
+    def execution_id(self) -> str:
+        return self.__obj.execution_id
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        return self.__obj.parent_instance_id
+
+    @property
     def logger(self) -> CallLogger:
         return self.__obj.logger
 
     def create_replay_safe_logger(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> CallLogger:
         return self.__obj.create_replay_safe_logger(logger)
+
+    def now(self) -> datetime:
+        return self.__obj.now()
+
+    def now_with_sequence(self) -> datetime:
+        return self.__obj.now_with_sequence()
+
+    def current_utc_datetime_with_sequence(self) -> datetime:
+        return self.__obj.current_utc_datetime_with_sequence()
+
+    def random(self) -> random.Random:
+        return self.__obj.random()
+
+    def random_int(self, min_value: int = 0, max_value: int = 2**31 - 1) -> int:
+        return self.__obj.random_int(min_value, max_value)
+
+    def random_string(self, length: int, *, alphabet: str | None = None) -> str:
+        return self.__obj.random_string(length, alphabet=alphabet)
+
+    def random_choice(self, sequence: Sequence[T]) -> T:
+        return self.__obj.random_choice(sequence)
+
+    def uuid4(self) -> uuid.UUID:
+        return self.__obj.uuid4()
+
+    def new_guid(self) -> uuid.UUID:
+        return self.__obj.new_guid()
 
     def set_custom_status(self, custom_status: Any) -> None:
         self.__obj.set_custom_status(custom_status)

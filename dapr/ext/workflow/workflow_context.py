@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import logging
+import random
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, overload
 
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
-from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
+from dapr.ext.workflow._durabletask.call_types import (
+    InputOf,
+    TakesInput,
+    TakesNoInput,
+    TInput,
+    TOutput,
+    TResult,
+    WithInput,
+    WithoutInput,
+)
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task
 from dapr.ext.workflow.retry_policy import RetryPolicy
@@ -21,6 +32,8 @@ if TYPE_CHECKING:
     from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 
 __all__ = ['Workflow', 'WorkflowContext']
+
+T = TypeVar('T')
 
 
 class CallOptions(TypedDict, total=False):
@@ -59,6 +72,28 @@ class WorkflowContext(ABC):
     def is_replaying(self) -> bool:
         """Whether the code that is running now has run before."""
 
+    # What follows is not abstract where contexts that tests of apps make of this class may not have it.
+
+    @property
+    def workflow_name(self) -> str:
+        """The name that the workflow was started by."""
+        raise NotImplementedError
+
+    @property
+    def app_id(self) -> str:
+        """The Dapr app that runs the workflow, or '' when the sidecar did not say."""
+        raise NotImplementedError
+
+    @property
+    def execution_id(self) -> str:
+        """The id of this run: another one after `continue_as_new`; '' when the sidecar did not say."""
+        raise NotImplementedError
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        """The id of the workflow that started this one as its child, or None."""
+        raise NotImplementedError
+
     @property
     def logger(self) -> CallLogger:
         """A logger for the workflow's code: silent in replay, so that each line is logged once.
@@ -73,6 +108,61 @@ class WorkflowContext(ABC):
         Args:
             logger: The logger, or an adapter of one.
         """
+        raise NotImplementedError
+
+    def now(self) -> datetime:
+        """The workflow's logical time (naive, UTC): the same as `current_utc_datetime`."""
+        raise NotImplementedError
+
+    def now_with_sequence(self) -> datetime:
+        """The logical time, and a microsecond more for each earlier call: unique, ordered stamps."""
+        raise NotImplementedError
+
+    def current_utc_datetime_with_sequence(self) -> datetime:
+        """The same as `now_with_sequence`, which it shares its sequence with."""
+        raise NotImplementedError
+
+    def random(self) -> random.Random:
+        """The stream of pseudo-random numbers of this run: the same object, further along, at each call.
+
+        Each replay draws the same numbers.
+        """
+        raise NotImplementedError
+
+    def random_int(self, min_value: int = 0, max_value: int = 2**31 - 1) -> int:
+        """A pseudo-random integer in [min_value, max_value], the same in each replay.
+
+        Raises:
+            ValueError: min_value is greater than max_value.
+        """
+        raise NotImplementedError
+
+    def random_string(self, length: int, *, alphabet: str | None = None) -> str:
+        """A pseudo-random string, the same in each replay.
+
+        Args:
+            length: How many characters, not negative.
+            alphabet: What they are taken from; default: ASCII letters and digits.
+
+        Raises:
+            ValueError: length is negative, or alphabet is empty.
+        """
+        raise NotImplementedError
+
+    def random_choice(self, sequence: Sequence[T]) -> T:
+        """A pseudo-random element of a sequence, the same in each replay.
+
+        Raises:
+            IndexError: The sequence is empty.
+        """
+        raise NotImplementedError
+
+    def uuid4(self) -> uuid.UUID:
+        """A new UUID, another one at each call, the same in each replay."""
+        raise NotImplementedError
+
+    def new_guid(self) -> uuid.UUID:
+        """The same as `uuid4`, under the name that other SDKs have for it."""
         raise NotImplementedError
 
     @abstractmethod
@@ -95,16 +185,25 @@ class WorkflowContext(ABC):
     @abstractmethod
     def call_activity(
         self,
-        activity: WithInput[WorkflowActivityContext, TInput, Coroutine[Any, Any, TOutput]],
+        activity: TakesInput[WorkflowActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[CallOptions],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
     def call_activity(
         self,
-        activity: WithoutInput[WorkflowActivityContext, Coroutine[Any, Any, TOutput]],
+        activity: TakesNoInput[WorkflowActivityContext, Coroutine[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: TakesInput[WorkflowActivityContext, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[CallOptions],
@@ -115,7 +214,7 @@ class WorkflowContext(ABC):
         self,
         activity: WithInput[WorkflowActivityContext, TInput, TOutput],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[CallOptions],
     ) -> Task[TOutput]: ...
     @overload
@@ -159,14 +258,14 @@ class WorkflowContext(ABC):
         self,
         workflow: WithInput[DaprWorkflowContext, TInput, Generator[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[ChildOptions],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
     def call_child_workflow(
         self,
-        workflow: WithoutInput[DaprWorkflowContext, Generator[Any, Any, TOutput]],
+        workflow: TakesNoInput[DaprWorkflowContext, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[ChildOptions],
@@ -175,9 +274,18 @@ class WorkflowContext(ABC):
     @abstractmethod
     def call_child_workflow(
         self,
-        workflow: WithInput[DaprWorkflowContext, TInput, TResult],
+        workflow: TakesInput[DaprWorkflowContext, None, Generator[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self,
+        workflow: TakesInput[DaprWorkflowContext, TInput, TResult],
+        *,
+        input: InputOf[TInput],
         **options: Unpack[ChildOptions],
     ) -> Task[TResult]: ...
     @overload
@@ -238,7 +346,6 @@ class WorkflowContext(ABC):
             save_events: Whether events that no one has waited for go over into the new run. Default: they do not.
         """
 
-    # Not abstract: contexts that tests of apps make of this class may not have it.
     def is_patched(self, patch_name: str) -> bool:
         """Whether the code after a change, called a patch, is to be run.
 

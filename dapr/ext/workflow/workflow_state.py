@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dapr.ext.workflow._durabletask.clients import state as client_state
 from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus
 from dapr.ext.workflow._durabletask.failures import FailureDetails
+from dapr.ext.workflow.lookup import MISSING, missing_attribute
 
 __all__ = ['WorkflowState', 'WorkflowStatus']
 
@@ -66,11 +67,18 @@ class WorkflowState:
     def __init__(self, state: client_state.WorkflowState) -> None:
         self.__obj = state
 
-    def __getattr__(self, name: str) -> Any:
-        # Called for what this class lacks. Names with underscores are no state; copying and pickling ask for some.
-        if name.startswith('_'):
-            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
-        return getattr(self.__obj, name)
+    if not TYPE_CHECKING:  # to checkers, a name that is not declared is a mistake
+
+        def __getattr__(self, name):
+            # Called for what this class lacks. Names with underscores are no state; copying and pickling ask for some.
+            if not name.startswith('_'):
+                value = getattr(self.__obj, name, MISSING)
+                if value is not MISSING:
+                    return value
+            raise missing_attribute(self, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *WorkflowState.__annotations__} - {'__getattr__'})
 
     def __str__(self) -> str:
         return json.dumps(self.to_json(), indent=4, sort_keys=True, default=str)

@@ -63,7 +63,7 @@ def test_a_state_has_what_the_engines_has_and_can_be_copied() -> None:
 
     assert (copied.instance_id, copied.created_at, copied.serialized_output) == ('i', WHEN, '2')
     with pytest.raises(AttributeError, match='nosuch'):
-        _ = copied.nosuch
+        _ = copied.nosuch  # type: ignore[attr-defined]
 
 
 def test_a_policy_holds_the_engines() -> None:

@@ -10,7 +10,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
 from dapr.ext.workflow._durabletask.call_logging import ACTIVITY_LOGGER, WORKFLOW_LOGGER, CallLogger
-from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
+from dapr.ext.workflow._durabletask.call_types import (
+    InputOf,
+    TakesInput,
+    TakesNoInput,
+    TInput,
+    TOutput,
+    TResult,
+    WithInput,
+    WithoutInput,
+)
 from dapr.ext.workflow._durabletask.deterministic import DeterministicContextMixin
 
 if TYPE_CHECKING:
@@ -59,6 +68,26 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         """Whether the code that is running now has run before, for events that are in the history already."""
 
     @property
+    def workflow_name(self) -> str:
+        """The name that the workflow was started by."""
+        raise NotImplementedError
+
+    @property
+    def app_id(self) -> str:
+        """The Dapr app that runs the workflow, or '' when the sidecar did not say."""
+        raise NotImplementedError
+
+    @property
+    def execution_id(self) -> str:
+        """The id of this run: another one after `continue_as_new`; '' when the sidecar did not say."""
+        raise NotImplementedError
+
+    @property
+    def parent_instance_id(self) -> str | None:
+        """The id of the workflow that started this one as its child, or None."""
+        raise NotImplementedError
+
+    @property
     def logger(self) -> CallLogger:
         """A logger for the workflow's code: silent in replay, so that each line is logged once.
 
@@ -95,16 +124,25 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
     @abstractmethod
     def call_activity(
         self,
-        activity: WithInput[ActivityContext, TInput, Coroutine[Any, Any, TOutput]],
+        activity: TakesInput[ActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[CallOptions],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
     def call_activity(
         self,
-        activity: WithoutInput[ActivityContext, Coroutine[Any, Any, TOutput]],
+        activity: TakesNoInput[ActivityContext, Coroutine[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self,
+        activity: TakesInput[ActivityContext, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[CallOptions],
@@ -115,7 +153,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         self,
         activity: WithInput[ActivityContext, TInput, TOutput],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[CallOptions],
     ) -> Task[TOutput]: ...
     @overload
@@ -156,14 +194,14 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         self,
         orchestrator: WithInput[OrchestrationContext, TInput, Generator[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[ChildOptions],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
     def call_sub_orchestrator(
         self,
-        orchestrator: WithoutInput[OrchestrationContext, Generator[Any, Any, TOutput]],
+        orchestrator: TakesNoInput[OrchestrationContext, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[ChildOptions],
@@ -172,9 +210,18 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
     @abstractmethod
     def call_sub_orchestrator(
         self,
-        orchestrator: WithInput[OrchestrationContext, TInput, TResult],
+        orchestrator: TakesInput[OrchestrationContext, None, Generator[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> Task[TOutput]: ...
+    @overload
+    @abstractmethod
+    def call_sub_orchestrator(
+        self,
+        orchestrator: TakesInput[OrchestrationContext, TInput, TResult],
+        *,
+        input: InputOf[TInput],
         **options: Unpack[ChildOptions],
     ) -> Task[TResult]: ...
     @overload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from dapr.ext.workflow._durabletask.aio import client as engine
 from dapr.ext.workflow.client_support import (
@@ -26,6 +26,12 @@ from dapr.ext.workflow.workflow_management import (
     read_page,
 )
 from dapr.ext.workflow.workflow_state import WorkflowState
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from dapr.ext.workflow._durabletask.call_types import InputOf, TInput
+    from dapr.ext.workflow.schedule_types import ScheduledWithInput, ScheduledWithoutInput, ScheduleOptions
 
 __all__ = ['DaprWorkflowClient']
 
@@ -72,6 +78,18 @@ class DaprWorkflowClient:
         """Ends the client and its connection. Closing again does nothing."""
         await self.__obj.aclose()
 
+    @overload
+    async def schedule_new_workflow(
+        self, workflow: ScheduledWithInput[TInput], *, input: InputOf[TInput], **options: Unpack[ScheduleOptions]
+    ) -> str: ...
+    @overload
+    async def schedule_new_workflow(
+        self, workflow: ScheduledWithoutInput, *, input: None = None, **options: Unpack[ScheduleOptions]
+    ) -> str: ...
+    @overload
+    async def schedule_new_workflow(
+        self, workflow: str, *, input: Any = None, **options: Unpack[ScheduleOptions]
+    ) -> str: ...
     async def schedule_new_workflow(
         self,
         workflow: Workflow | str,

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
 
 from dapr.ext.workflow._durabletask.async_failures import ContinuedAsNew, WorkflowTimeoutError, WorkflowValidationError
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
-from dapr.ext.workflow._durabletask.call_types import TInput, TOutput, TResult, WithInput, WithoutInput
+from dapr.ext.workflow._durabletask.call_types import (
+    InputOf,
+    TakesInput,
+    TakesNoInput,
+    TInput,
+    TOutput,
+    TResult,
+    WithInput,
+    WithoutInput,
+)
 from dapr.ext.workflow._durabletask.contexts import CallOptions, ChildOptions
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
@@ -202,15 +211,23 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
     @overload
     def call_activity(
         self,
-        activity: WithInput[TActivityContext, TInput, Coroutine[Any, Any, TOutput]],
+        activity: TakesInput[TActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[CallOptions],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
         self,
-        activity: WithoutInput[TActivityContext, Coroutine[Any, Any, TOutput]],
+        activity: TakesNoInput[TActivityContext, Coroutine[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[CallOptions],
+    ) -> WorkflowFuture[TOutput]: ...
+    @overload
+    def call_activity(
+        self,
+        activity: TakesInput[TActivityContext, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[CallOptions],
@@ -220,7 +237,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         self,
         activity: WithInput[TActivityContext, TInput, TOutput],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[CallOptions],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
@@ -269,13 +286,13 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         self,
         workflow: WithInput[Self, TInput, Coroutine[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
         **options: Unpack[ChildOptions],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
         self,
-        workflow: WithoutInput[Self, Coroutine[Any, Any, TOutput]],
+        workflow: TakesNoInput[Self, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[ChildOptions],
@@ -283,15 +300,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
     @overload
     def call_child_workflow(
         self,
-        workflow: WithInput[TGeneratorContext, TInput, Generator[Any, Any, TOutput]],
-        *,
-        input: TInput,
-        **options: Unpack[ChildOptions],
-    ) -> WorkflowFuture[TOutput]: ...
-    @overload
-    def call_child_workflow(
-        self,
-        workflow: WithoutInput[TGeneratorContext, Generator[Any, Any, TOutput]],
+        workflow: TakesInput[Self, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
         **options: Unpack[ChildOptions],
@@ -299,9 +308,33 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
     @overload
     def call_child_workflow(
         self,
-        workflow: WithInput[TGeneratorContext, TInput, TResult],
+        workflow: TakesInput[TGeneratorContext, TInput, Generator[Any, Any, TOutput]],
         *,
-        input: TInput,
+        input: InputOf[TInput],
+        **options: Unpack[ChildOptions],
+    ) -> WorkflowFuture[TOutput]: ...
+    @overload
+    def call_child_workflow(
+        self,
+        workflow: TakesNoInput[TGeneratorContext, Generator[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> WorkflowFuture[TOutput]: ...
+    @overload
+    def call_child_workflow(
+        self,
+        workflow: TakesInput[TGeneratorContext, None, Generator[Any, Any, TOutput]],
+        *,
+        input: None = None,
+        **options: Unpack[ChildOptions],
+    ) -> WorkflowFuture[TOutput]: ...
+    @overload
+    def call_child_workflow(
+        self,
+        workflow: TakesInput[TGeneratorContext, TInput, TResult],
+        *,
+        input: InputOf[TInput],
         **options: Unpack[ChildOptions],
     ) -> WorkflowFuture[TResult]: ...
     @overload

@@ -136,6 +136,10 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         return self._workflow_name
 
     @property
+    def parent_instance_id(self) -> str | None:
+        return self._parent_instance_id
+
+    @property
     def execution_id(self) -> str:
         """The id of this run: another one after `continue_as_new`; '' when the sidecar did not say."""
         return self._execution_id
