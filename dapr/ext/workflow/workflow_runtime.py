@@ -13,6 +13,7 @@ from dapr.ext.workflow._durabletask import worker as engine
 from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode
 from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
+from dapr.ext.workflow._durabletask.replay.standing import StandingTask
 from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow.adapters import adapt_activity, adapt_async_workflow, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
@@ -328,6 +329,18 @@ class WorkflowRuntime:
     def status(self) -> WorkerStatus:
         """What the runtime is doing now: a snapshot, for probes and for people. It may be asked on any thread."""
         return self.__worker.status()
+
+    def standing(self, instance_id: str) -> tuple[StandingTask, ...]:
+        """Where a workflow stands that is kept between its turns: file, line and function.
+
+        Args:
+            instance_id: The instance id.
+
+        Returns:
+            One entry for a generator; one for each task of a workflow in `async def`. Empty when the runtime does not
+            keep it: it has ended, runs at this moment, belongs to another worker, or sticky execution is off.
+        """
+        return self.__worker.standing(instance_id)
 
     @property
     def sticky_execution_stats(self) -> StickyStats:

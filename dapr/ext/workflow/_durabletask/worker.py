@@ -35,6 +35,7 @@ from dapr.ext.workflow._durabletask.replay.errors import (
 from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.replay.standing import StandingTask, standing
 from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification, every_nth_turn
 from dapr.ext.workflow._durabletask.running import RunningWork, describe
 from dapr.ext.workflow._durabletask.status import RunningActivity, RunningTurn, WorkerStatus
@@ -309,6 +310,19 @@ class TaskHubGrpcWorker:
             sticky=self._sticky.stats,
             history_cache=self._history_cache.stats,
         )
+
+    def standing(self, instance_id: str) -> tuple[StandingTask, ...]:
+        """Where a workflow stands that is kept between its turns: file, line and function.
+
+        Args:
+            instance_id: The instance id.
+
+        Returns:
+            One entry for a generator; one for each task of a workflow in `async def`. Empty when the worker does not
+            keep it: it has ended, runs at this moment, belongs to another worker, or sticky execution is off.
+        """
+        instance = self._sticky.peek(instance_id)
+        return () if instance is None else standing(instance)
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Waits until `is_worker_ready()`.

@@ -47,6 +47,8 @@ def _dashboard(options: argparse.Namespace) -> int:
         tell(f"{error.name} is missing. Install it with pip install 'dapr-stateful-workflow[dashboard]'.")
         return NO
     payloads = None if options.no_payloads else str if options.decoder is None else _function(options.decoder)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with (
         connect(options) as sidecar,
         DashboardServer(
@@ -61,8 +63,6 @@ def _dashboard(options: argparse.Namespace) -> int:
         ) as server,
     ):
         tell(f'The dashboard of {sidecar.address} is at {server.url}')
-        stop = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with contextlib.suppress(KeyboardInterrupt):
             stop.wait()
     return OK

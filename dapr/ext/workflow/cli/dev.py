@@ -61,6 +61,9 @@ def _emulator(options: argparse.Namespace) -> int:
 def _dev(options: argparse.Namespace) -> int:
     from dapr.ext.workflow.emulator import Emulator
 
+    stop = threading.Event()
+    # Before anything is told: whoever reads that it listens may tell it to end.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with contextlib.ExitStack() as stack:
         emulator = stack.enter_context(Emulator(port=options.port, db=options.db))
         kept = f', kept in {options.db}' if options.db else ', in memory'
@@ -70,8 +73,6 @@ def _dev(options: argparse.Namespace) -> int:
         if options.app:
             return _App(options.app, emulator.address, None if options.no_reload else Path(options.watch)).run()
         tell(f'Point an app at it with DAPR_GRPC_PORT={emulator.port}. Ctrl-C ends it.')
-        stop = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
         with contextlib.suppress(KeyboardInterrupt):
             stop.wait()
     return OK

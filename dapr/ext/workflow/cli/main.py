@@ -12,7 +12,7 @@ import grpc
 from dapr.ext.workflow import doctor
 from dapr.ext.workflow._durabletask.transport.errors import describe
 from dapr.ext.workflow._version import __version__
-from dapr.ext.workflow.cli import completion, dashboard, dev, listing, purging, showing, steering, watching
+from dapr.ext.workflow.cli import completion, dashboard, dev, listing, purging, showing, stack, steering, watching
 from dapr.ext.workflow.cli.commands import INTERRUPTED, NOT_FOUND, OK, REFUSED, USAGE, Commands, NotFound
 from dapr.ext.workflow.cli.connection import connection_options
 from dapr.ext.workflow.cli.output import tell
@@ -29,7 +29,7 @@ def new_parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     parser.add_argument('--version', action='version', version=f'{PROGRAM} {__version__}')
     subparsers = parser.add_subparsers(metavar='COMMAND', required=True)
     commands = Commands(subparsers, connection_options())
-    for group in (listing, showing, watching, steering, purging, dev, dashboard):
+    for group in (listing, showing, watching, steering, purging, stack, dev, dashboard):
         group.add_commands(commands)
     doctor.add_command(subparsers)
     completion.add_commands(commands, parser)

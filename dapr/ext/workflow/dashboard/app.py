@@ -146,7 +146,8 @@ class App:
             state = self._sidecar.state(instance_id) if instance_id else None
             if state is None:
                 return missing_page(view, instance_id), 404
-            return instance_page(view, self._sidecar, state, self._sidecar.history_or_none(instance_id), query), 200
+            events = self._sidecar.history_or_none(instance_id)
+            return instance_page(view, self._sidecar, state, events, query, self._workers), 200
 
         page, status = await run_in_threadpool(made)
         return self._page(request, page, status)

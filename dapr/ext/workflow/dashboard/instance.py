@@ -28,6 +28,7 @@ from dapr.ext.workflow.dashboard.page import (
     url,
 )
 from dapr.ext.workflow.dashboard.timeline import ZOOMS, timeline
+from dapr.ext.workflow.dashboard.workers import where_it_stands
 from dapr.ext.workflow.inspection.sidecar import ENDED, Sidecar
 from dapr.ext.workflow.inspection.story import StepKind, Story, read
 
@@ -39,9 +40,14 @@ _RERUNNABLE: Final = ('taskScheduled', 'childWorkflowInstanceCreated', 'timerCre
 
 
 def instance_page(
-    view: View, sidecar: Sidecar, state: WorkflowState, events: Sequence[pb.HistoryEvent], query: Mapping[str, str]
+    view: View,
+    sidecar: Sidecar,
+    state: WorkflowState,
+    events: Sequence[pb.HistoryEvent],
+    query: Mapping[str, str],
+    workers: Sequence[str] = (),
 ) -> str:
-    """The page of an instance."""
+    """The page of an instance; with workers named, also where its code stands."""
     tab = query.get('tab', '')
     story = read(events)
     here = instance_url(state.instance_id, tab=tab)
@@ -54,7 +60,8 @@ def instance_page(
     elif tab == 'tree':
         content = _family(sidecar, state, story)
     else:
-        content = _overview(view, state, story)
+        stands = None if state.runtime_status in ENDED else where_it_stands(workers, state.instance_id)
+        content = [_overview(view, state, story), stands]
     tabs = [
         el('a', text, href=instance_url(state.instance_id, tab=name), aria_current='page' if name == tab else None)
         for name, text in _TABS

@@ -101,7 +101,7 @@ def moment(at: datetime | None, now: datetime) -> Markup | str:
     text = moments.timestamp(at)
     if at is None or text == '-':
         return '-'
-    ago = moments.short(now - at) if now >= at else f'in {moments.short(at - now)}'
+    ago = f'{moments.short(now - at)} ago' if now >= at else f'in {moments.short(at - now)}'
     return el('time', ago, datetime=text, title=text)
 
 

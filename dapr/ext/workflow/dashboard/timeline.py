@@ -100,7 +100,7 @@ def _picture(steps: Sequence[Step], story: Story, end: datetime, zoom: int) -> M
         *pauses,
         *ticks,
         *rows,
-        width=_NAMES + across + 10,
+        width=_NAMES + across + 44,
         height=height,
         role='img',
         aria_label=f'{len(steps)} steps as bars over time',

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from dapr.ext.workflow.cli import moments
 from dapr.ext.workflow.dashboard.html import Child, Markup, el
 from dapr.ext.workflow.dashboard.page import View, badge, facts, frame, instance_url, table
-
-_TIMEOUT: Final = 2.0
-_MAX_BYTES: Final = 4 * 1024 * 1024
+from dapr.ext.workflow.inspection.worker_status import NoAnswer, standing, status
 
 
 def workers_page(view: View, addresses: Sequence[str]) -> str:
@@ -36,20 +31,15 @@ def workers_page(view: View, addresses: Sequence[str]) -> str:
         )
     else:
         with ThreadPoolExecutor(len(addresses)) as threads:
-            content = [_worker(a, found) for a, found in zip(addresses, threads.map(fetch, addresses), strict=True)]
+            content = [_worker(a, found) for a, found in zip(addresses, threads.map(_asked, addresses), strict=True)]
     return frame(view, 'Workers', el('h1', 'Workers'), content, path='/workers')
 
 
-def fetch(address: str, path: str = '/status') -> Mapping[str, Any] | str:
-    """What a worker answers; a str says why it does not."""
+def _asked(address: str) -> Mapping[str, Any] | str:
     try:
-        with urllib.request.urlopen(f'http://{address}{path}', timeout=_TIMEOUT) as answer:
-            found = json.loads(answer.read(_MAX_BYTES))
-    except urllib.error.HTTPError as error:
-        return f'it answers {error.code}'
-    except (OSError, ValueError) as error:
-        return str(getattr(error, 'reason', error))
-    return found if isinstance(found, dict) else 'it answers with something else'
+        return status(address)
+    except NoAnswer as error:
+        return str(error)
 
 
 def _worker(address: str, found: Mapping[str, Any] | str) -> Markup:
@@ -71,7 +61,7 @@ def _worker(address: str, found: Mapping[str, Any] | str) -> Markup:
                 ('Last error', found.get('last_error') and str(found['last_error'])),
                 ('Turns waiting', str(found.get('waiting_turns', '-'))),
                 ('Activities waiting', str(found.get('waiting_activities', '-'))),
-                ('Parked workflows', str(sticky.get('instances', '-'))),
+                ('Parked workflows', str(sticky.get('running', '-'))),
                 ('Turns without a replay', f'{hits} of {asked} ({hits / asked:.0%})' if asked else None),
             ]
         ),
@@ -108,3 +98,19 @@ def _number(value: Any) -> int:
 
 def _sum(value: Any) -> int:
     return sum(map(_number, value.values())) if isinstance(value, dict) else _number(value)
+
+
+def where_it_stands(addresses: Sequence[str], instance_id: str) -> Markup | None:
+    """Where the code of an instance stands, as the first worker says that keeps it; None when none does."""
+    for address in addresses:
+        try:
+            found = standing(address, instance_id)
+        except NoAnswer:
+            continue
+        if found is not None:
+            tasks = [
+                el('li', str(task.get('name')), el('pre', '\n'.join(map(str, task.get('lines') or ()))))
+                for task in found.get('tasks') or ()
+            ]
+            return el('section', el('h2', 'Where its code stands'), el('ul', *tasks), class_='card')
+    return None

@@ -6,6 +6,7 @@ carries it out. A payload of None is no payload; every other one goes out as JSO
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import uuid
@@ -269,9 +270,10 @@ def _as_it_is(answer: pb.ListInstanceIDsResponse) -> pb.ListInstanceIDsResponse:
 
 def _current_trace() -> pb.TraceContext | None:
     """The span that is current, of an app that uses OpenTelemetry: the orchestration's spans become its children."""
-    trace = sys.modules.get('opentelemetry.trace')
-    if trace is None:
+    if 'opentelemetry.trace' not in sys.modules:
         return None
+    # Not what sys.modules has: another thread may be in the midst of importing it, and this waits for that one.
+    trace = importlib.import_module('opentelemetry.trace')
     context = trace.get_current_span().get_span_context()
     if not context.is_valid:
         return None

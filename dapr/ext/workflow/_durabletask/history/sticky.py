@@ -181,6 +181,12 @@ class StickyInstances:
         self._discard(gone)
         return True
 
+    def peek(self, instance_id: str) -> WorkflowInstance | None:
+        """The running workflow that is kept for an instance, to be looked at alone; None where none is."""
+        with self._lock:
+            parked = self._parked.find(instance_id)
+        return None if parked is None else parked.instance
+
     def forget(self, instance_id: str, parked: Parked) -> None:
         """Throws a workflow away whose answer did not arrive, unless it is in its next turn already."""
         with self._lock:

@@ -170,6 +170,11 @@ class WorkflowInstance:
                 first_error = first_error or error
         return first_error
 
+    @property
+    def generator(self) -> Generator[Task[Any], Any, Any] | None:
+        """Its program, for whoever looks where it stands; None before it has begun and after its end."""
+        return self._generator
+
     def holdings(self) -> tuple[object, ...]:
         """The objects of its own that keep it going between turns: what its memory is measured by."""
         return self._generator, self._awaited, self.context, self._held_back, self._early
