@@ -28,7 +28,7 @@ NEEDED_DAPRD := $(if $(DAPR_SIDECAR_DIR),,$(DAPRD))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-e2e test-install test-modes test-daprd test-kills fuzz docs lint format gen-proto sidecar daprd bench tox interpreters
+.PHONY: help demo test test-unit test-e2e test-install test-modes test-daprd test-kills fuzz docs lint format gen-proto sidecar daprd bench tox interpreters test-browser screenshots
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -63,6 +63,12 @@ fuzz: $(READY)  ## the property test of sticky execution with 50,000 random case
 KILLS ?= 200
 test-kills: $(READY)  ## kill -9 of the emulator and of a worker under load, 200 times each (KILLS)
 	DAPR_TEST_KILLS=$(KILLS) $(VENV)/bin/pytest -s tests/e2e/test_kills.py $(PYTEST_ARGS)
+
+test-browser: $(READY)  ## the dashboard in a real browser (needs chromium)
+	$(VENV)/bin/pytest tests/browser $(PYTEST_ARGS)
+
+screenshots: $(READY)  ## make the pictures of the dashboard in docs/ anew (needs chromium)
+	$(VENV)/bin/python -m tools.screenshots
 
 test-install: $(READY)  ## each way to install the built wheel, in a fresh environment (needs a package index)
 	$(VENV)/bin/python -m tools.install_ways

@@ -234,13 +234,15 @@ class App:
         session = request.cookies.get(COOKIE) or getattr(request.state, 'session', None)
         if session is None:
             session = request.state.session = secrets.token_urlsafe(32)
+        snapshot = self._catalogue.snapshot
         return View(
             address=self._sidecar.address,
             form_token=self._guard.form_token(session),
             read_only=self._guard.read_only,
-            problem=problem or self._catalogue.snapshot.problem,
+            problem=problem or snapshot.problem,
             told=self._told.get(request.query_params.get('told', '')),
             payloads=self._payloads,
+            version=snapshot.version,
             now=moments.now(),
         )
 

@@ -30,7 +30,8 @@ HEADERS: Final = {
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
+    # Not no-referrer, with which browsers say of a form of our own that it comes from nowhere.
+    'Referrer-Policy': 'same-origin',
     'Cache-Control': 'no-store',
 }
 _LOOPBACK: Final = ('localhost', '127.0.0.1', '::1')

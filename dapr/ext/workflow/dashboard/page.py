@@ -27,6 +27,7 @@ class View:
         problem: Why what is shown may be old, or None.
         told: What the last action has come to, or None.
         payloads: Makes a payload readable; None: payloads are not shown.
+        version: The version of the snapshot that it shows: the script looks for newer ones.
         now: This moment (naive, UTC).
     """
 
@@ -36,6 +37,7 @@ class View:
     problem: str | None
     told: str | None
     payloads: Callable[[str], str] | None
+    version: int
     now: datetime
 
 
@@ -74,6 +76,7 @@ def frame(view: View, title: str, *content: Child, path: str = '') -> str:
                 id='content',
                 tabindex='-1',
             ),
+            data_version=view.version,
         ),
         lang='en',
     )

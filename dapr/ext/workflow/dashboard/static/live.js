@@ -4,7 +4,8 @@
 (() => {
   const live = document.getElementById('live');
   const pause = 400;
-  let wanted = false, busy = false, seen = null;
+  // The page may be older than the first word of the stream.
+  let wanted = false, busy = false, seen = document.body.dataset.version;
 
   const keyOf = (element) => {
     const path = [];
@@ -51,7 +52,7 @@
   const changes = new EventSource('/changes');
   changes.onmessage = (event) => {
     live.textContent = 'live';
-    if (seen !== null && seen !== event.data) refresh();
+    if (seen !== event.data) refresh();
     seen = event.data;
   };
   changes.onerror = () => { live.textContent = 'not connected'; };
