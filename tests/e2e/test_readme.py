@@ -50,4 +50,4 @@ def test_the_tests_that_the_guide_shows_pass(tmp_path: Path) -> None:
     path = tmp_path / 'test_order.py'
     path.write_text(program_of('docs/guide/testing.md'))
 
-    assert '2 passed' in run('-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(path))
+    assert '5 passed' in run('-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(path))

@@ -49,6 +49,8 @@ class DaprWorkflowClient:
         port: The sidecar's gRPC port.
         logger_options: Where log records go, and which. Default: stderr, from INFO on.
         max_grpc_message_length: The limit of gRPC messages in both directions, in bytes. Default: the engine's own.
+        call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): what
+            `DAPR_API_TIMEOUT_SECONDS` says, else none.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
@@ -60,11 +62,19 @@ class DaprWorkflowClient:
         port: str | int | None = None,
         logger_options: LoggerOptions | None = None,
         max_grpc_message_length: int | None = None,
+        *,
+        call_timeout: float | None = None,
     ) -> None:
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__obj = engine.TaskHubGrpcClient(
-            **engine_arguments(host, port, logger_options, max_grpc_message_length), call_timeout=api_timeout()
+            **engine_arguments(host, port, logger_options, max_grpc_message_length),
+            call_timeout=api_timeout() if call_timeout is None else call_timeout,
         )
+
+    @property
+    def address(self) -> str | None:
+        """The sidecar's address, as host:port; None for a client that was given a channel."""
+        return self.__obj.address
 
     def __enter__(self) -> DaprWorkflowClient:
         return self

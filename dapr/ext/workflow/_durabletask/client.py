@@ -29,6 +29,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.transport.advice import advise
+from dapr.ext.workflow._durabletask.transport.call_metadata import with_call_metadata
 from dapr.ext.workflow._durabletask.transport.settings import outgoing_metadata
 
 __all__ = [
@@ -108,6 +109,11 @@ class TaskHubGrpcClient:
         self._in_flight = 0
         self._ended = Condition()
         self._closed = Event()
+
+    @property
+    def address(self) -> str | None:
+        """The sidecar's address, as host:port; None for a client that was given a channel."""
+        return self._host_address
 
     def __enter__(self) -> TaskHubGrpcClient:
         return self
@@ -344,7 +350,8 @@ class TaskHubGrpcClient:
     def _call(self, operation: Operation[T]) -> T:
         try:
             with self._on_its_way(operation):
-                return operation.read(getattr(self._stub, operation.method)(operation.request, **self._limits))
+                call = getattr(self._stub, operation.method)
+                return operation.read(call(operation.request, **with_call_metadata(self._limits)))
         except grpc.RpcError as error:
             return operation.read_error(error)
 
@@ -355,7 +362,7 @@ class TaskHubGrpcClient:
             try:
                 with self._on_its_way(operation):
                     method: Callable[..., pb.GetInstanceResponse] = getattr(self._stub, operation.method)
-                    return operation.read(method(operation.request, timeout=timeout))
+                    return operation.read(method(operation.request, **with_call_metadata({'timeout': timeout})))
             except grpc.RpcError as error:
                 delay = waiting.delay_after(error)
             self._closed.wait(delay)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from dapr.ext.workflow.emulator.errors import StoreError
 from dapr.ext.workflow.emulator.serving.server import Emulator
+from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.api_token or os.environ.get('DAPR_API_TOKEN'),
             apps=dict(options.app),
             allow_insecure=options.allow_insecure,
+            max_message_bytes=options.max_message_bytes,
         )
         with emulator:
             for name, _ in options.app or [('', 0)]:
@@ -91,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--allow-insecure', action='store_true', help='let a host other than the loopback go without a token'
+    )
+    parser.add_argument(
+        '--max-message-bytes',
+        type=int,
+        default=MAX_MESSAGE_BYTES,
+        metavar='N',
+        help='refuse larger messages, as a sidecar does that is set so (default: %(default)s)',
     )
     parser.add_argument(
         '--log-level', choices=_LEVELS, default='info', help='what is told on stderr (default: %(default)s)'

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 
-__all__ = ['ActivityWork', 'Key', 'Observer', 'Turn']
+__all__ = ['ActivityWork', 'Caller', 'Key', 'Observer', 'Turn']
 
 
 class Key(NamedTuple):
@@ -65,6 +65,20 @@ class ActivityWork:
     app_id: str
     owner: Key
     request: pb.ActivityRequest
+
+
+class Caller(NamedTuple):
+    """An activity that runs, by what it knows of itself.
+
+    Attributes:
+        app_id: The app whose worker runs it.
+        instance_id: The workflow that waits for it.
+        task_id: The id of its action there.
+    """
+
+    app_id: str
+    instance_id: str
+    task_id: int
 
 
 class Observer(Protocol):

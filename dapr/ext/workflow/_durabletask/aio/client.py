@@ -25,6 +25,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.advice import advise
+from dapr.ext.workflow._durabletask.transport.call_metadata import with_call_metadata
 
 __all__ = ['AsyncTaskHubGrpcClient']
 
@@ -323,7 +324,7 @@ class AsyncTaskHubGrpcClient:
     async def _call(self, operation: Operation[T]) -> T:
         try:
             with self._on_its_way(operation) as method:
-                return operation.read(await method(operation.request, **self._limits))
+                return operation.read(await method(operation.request, **with_call_metadata(self._limits)))
         except grpc.RpcError as error:
             return operation.read_error(error)
 
@@ -333,7 +334,7 @@ class AsyncTaskHubGrpcClient:
             timeout = waiting.remaining()
             try:
                 with self._on_its_way(operation) as method:
-                    return operation.read(await method(operation.request, timeout=timeout))
+                    return operation.read(await method(operation.request, **with_call_metadata({'timeout': timeout})))
             except grpc.RpcError as error:
                 delay = waiting.delay_after(error)
             await self._sleep(delay)

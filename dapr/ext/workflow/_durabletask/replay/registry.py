@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from dapr.ext.workflow._durabletask.contexts import get_name
 from dapr.ext.workflow._durabletask.replay.errors import VersionNotRegisteredException
@@ -11,8 +11,21 @@ from dapr.ext.workflow._durabletask.replay.errors import VersionNotRegisteredExc
 Function = Callable[..., Any]
 
 
+class StandIns(Protocol):
+    """Functions that are run in place of those that are registered: in tests."""
+
+    def orchestrator(self, name: str, registry: _Registry) -> Function | None:
+        """The orchestrator that is run in place of the one of that name; None: that one."""
+
+    def activity(self, name: str, registered: Function | None) -> Function | None:
+        """The activity to run, given the one of that name, if there is one."""
+
+
 class _Registry:
     """The functions of a worker, by name.
+
+    Attributes:
+        stand_ins: What is asked at each look-up for something to run in its place. Default: nothing is.
 
     Registering and looking up may happen on different threads: each is a single dictionary operation on values that
     are never changed, so a reader sees a name registered or not, never half.
@@ -23,6 +36,7 @@ class _Registry:
         self.versioned_orchestrators: dict[str, dict[str, Function]] = {}
         self.activities: dict[str, Function] = {}
         self._latest: dict[str, str] = {}
+        self.stand_ins: StandIns | None = None
 
     def add_orchestrator(self, fn: Function, version_name: str | None = None, is_latest: bool = False) -> str:
         """Registers an orchestrator under its function's name.
@@ -79,6 +93,10 @@ class _Registry:
         Raises:
             VersionNotRegisteredException: The name is registered, but not in that version.
         """
+        if self.stand_ins is not None:
+            fn = self.stand_ins.orchestrator(name, self)
+            if fn is not None:
+                return fn, None
         fn = self.orchestrators.get(name)
         if fn is not None:
             return fn, None
@@ -118,4 +136,12 @@ class _Registry:
 
     def get_activity(self, name: str) -> Function | None:
         """The activity of that name, or None."""
-        return self.activities.get(name)
+        fn = self.activities.get(name)
+        return fn if self.stand_ins is None else self.stand_ins.activity(name, fn)
+
+    def copy_from(self, other: _Registry) -> None:
+        """Registers all that another registry has, too, in place of what has the same names."""
+        self.orchestrators.update(other.orchestrators)
+        self.versioned_orchestrators.update(other.versioned_orchestrators)
+        self.activities.update(other.activities)
+        self._latest.update(other._latest)

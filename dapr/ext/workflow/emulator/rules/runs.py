@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.rules import events
 
-__all__ = ['MAX_BATCH', 'RESOLVING', 'Batch', 'Message', 'RunState', 'next_batch']
+__all__ = ['MAX_BATCH', 'RESOLVING', 'Batch', 'Message', 'RunState', 'after', 'next_batch']
 
 MAX_BATCH: Final = 1000
 """The most events that one batch has."""
@@ -103,6 +103,19 @@ class Batch:
     events: list[pb.HistoryEvent]
     taken: list[Message]
     left: list[Message]
+
+
+def after(created_at: int, now: int) -> int:
+    """When a run begins that follows another one of the same instance id.
+
+    A microsecond after that at the least: what a worker makes of instance id and time (UUIDs, random numbers) must be
+    another one, with a clock that stands still or is set back, too.
+
+    Args:
+        created_at: When the other one began, in microseconds since the epoch.
+        now: The time by the clock.
+    """
+    return max(now, created_at + 1)
 
 
 def next_batch(state: RunState, inbox: Sequence[Message], now: int) -> Batch:

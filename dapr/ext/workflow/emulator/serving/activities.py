@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow.emulator.seam import ActivityWork
+from dapr.ext.workflow.emulator.seam import ActivityWork, Caller
 from dapr.ext.workflow.emulator.serving.retrying import Backoffs, Scheduler
 from dapr.ext.workflow.emulator.serving.streams import WorkerStream
 from dapr.ext.workflow.emulator.serving.work_items import activity_item
@@ -69,6 +69,13 @@ class Activities:
     def __len__(self) -> int:
         """How many were sent and not answered."""
         return len(self._sent)
+
+    def is_idle(self, waiting: Collection[Caller]) -> bool:
+        """Whether none is ready, and all that were sent and are not answered are among those that wait."""
+        return not self._ready and all(
+            Caller(sent.work.app_id, sent.work.owner.instance_id, sent.work.request.taskId) in waiting
+            for sent in self._sent.values()
+        )
 
     def ready(self, work: ActivityWork) -> None:
         """Puts an activity into the queue."""

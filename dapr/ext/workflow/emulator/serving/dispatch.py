@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
+from dapr.ext.workflow.emulator.seam import Caller
 from dapr.ext.workflow.emulator.serving.activities import Activities, ActivitySink
 from dapr.ext.workflow.emulator.serving.retrying import Scheduler
 from dapr.ext.workflow.emulator.serving.streams import WorkerStream
@@ -41,6 +42,7 @@ class Dispatcher:
         lease_seconds: How long a turn's answer is waited for before the turn is dispatched again. Default: 120.
         ping_seconds: The time between two health pings on a stream that asked for them. Default: 30.
         new_name: Makes names, for streams and completion tokens, that no one else makes. Default: random ones.
+        on_sent: Called when what could be sent is sent. Default: no one cares.
 
     Attributes:
         turns: The turns on their way.
@@ -56,12 +58,14 @@ class Dispatcher:
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
         ping_seconds: float = DEFAULT_PING_SECONDS,
         new_name: Callable[[], str] = _random_name,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
         self._logger = logger
         self._ping_seconds = ping_seconds
         self._new_name = new_name
+        self._on_sent = on_sent
         self._streams: dict[str, dict[str, WorkerStream]] = {}
         self._is_due = False
         self._closed = False
@@ -77,6 +81,14 @@ class Dispatcher:
     def streams(self, app_id: str) -> Collection[WorkerStream]:
         """The open streams of an app."""
         return self._streams.get(app_id, {}).values()
+
+    def is_idle(self, waiting: Collection[Caller]) -> bool:
+        """Whether nothing is ready or on its way, but for activities that wait themselves.
+
+        Args:
+            waiting: Those.
+        """
+        return self.turns.is_idle and self.activities.is_idle(waiting)
 
     def wake(self) -> None:
         """Has what is ready sent as soon as what runs now is over."""
@@ -94,7 +106,8 @@ class Dispatcher:
         stream = WorkerStream(app_id, capabilities, self.wake, self._new_name())
         self._streams.setdefault(app_id, {})[stream.stream_id] = stream
         if stream.wants_pings:
-            self._scheduler.call_later(self._ping_seconds, self._ping, stream)
+            # The first one at once: that the stream is open shows a worker only when something comes by it.
+            self._scheduler.call_soon(self._ping, stream)
         try:
             self._backend.workers_changed(app_id)
         except Exception:
@@ -126,6 +139,7 @@ class Dispatcher:
             if streams:
                 self.turns.send(app_id)
                 self.activities.send(app_id)
+        self._on_sent()
 
     def _ping(self, stream: WorkerStream) -> None:
         if stream.stream_id in self._streams.get(stream.app_id, {}) and not self._closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -18,10 +19,12 @@ from typing import Any, Final
 
 import grpc.aio
 
+from dapr.ext.workflow.emulator.clock import StandingClock
 from dapr.ext.workflow.emulator.serving.auth import TokenGuard
 from dapr.ext.workflow.emulator.serving.core import Core
 from dapr.ext.workflow.emulator.serving.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS
 from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES, Service
+from dapr.ext.workflow.emulator.serving.skipping import TimeSkipping
 from dapr.ext.workflow.emulator.state.store import Store
 
 __all__ = ['Emulator']
@@ -32,8 +35,6 @@ _GRACE_SECONDS: Final = 0.5
 _OPTIONS: Final = [
     # Else two emulators share a port, and each gets some of the calls.
     ('grpc.so_reuseport', 0),
-    # The service has the limit that sidecars have, and their words; this one is there for what is far beyond.
-    ('grpc.max_receive_message_length', 16 * MAX_MESSAGE_BYTES),
     ('grpc.max_send_message_length', -1),
     # A worker whose machine is gone never closes its stream.
     ('grpc.keepalive_time_ms', 30_000),
@@ -68,11 +69,16 @@ class Emulator:
         allow_insecure: Whether a host that is reached from other machines may go without a token. Default: False.
         lease_seconds: How long a turn's answer is waited for before the turn is dispatched again. Default: 120.
         ping_seconds: The time between two health pings to workers that ask for them. Default: 30.
-        clock: The time that timers and events go by, in seconds since the epoch. Default: the system's.
+        clock: The time that timers and events go by, in seconds since the epoch. Default: the system's. When a
+            `StandingClock` is moved, what is due then fires at once; of any other one that is set, `clock_moved` has to
+            be told.
+        time_skipping: Moves its own clock, in place of `clock`, to the next timer when there is nothing else to do: see
+            `dapr.ext.workflow.testing`, which is made for that. None (default): time goes by.
+        max_message_bytes: The largest message that it takes, in bytes. Default: 4 MiB, as sidecars.
 
     Raises:
-        ValueError: The host is reached from other machines, and there is neither a token nor `allow_insecure`; or an
-            app's name is empty.
+        ValueError: The host is reached from other machines, and there is neither a token nor `allow_insecure`; an app's
+            name is empty; or the limit of messages is not above 0.
     """
 
     def __init__(
@@ -87,14 +93,18 @@ class Emulator:
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
         ping_seconds: float = DEFAULT_PING_SECONDS,
         clock: Callable[[], float] = time.time,
+        time_skipping: TimeSkipping | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         if not api_token and not allow_insecure and not _is_loopback(host):
             raise ValueError(
                 f'{host} can be reached from other machines, and no API token protects it: set one, listen on '
-                '127.0.0.1, or say that it may be insecure'
+                '127.0.0.1, or say that it may be insecure (--allow-insecure, in code allow_insecure=True)'
             )
         if '' in apps:
             raise ValueError('an app needs a name that is not empty')
+        if max_message_bytes < 1:
+            raise ValueError(f'max_message_bytes is {max_message_bytes}: it must be above 0')
         self._host = host
         self._db = None if db is None else Path(db)
         self._api_token = api_token or None
@@ -103,7 +113,13 @@ class Emulator:
         self._ports[next(iter(self._ports))] = port
         if isinstance(apps, Mapping):
             self._ports.update(apps)
-        self._settings: dict[str, Any] = {'lease_seconds': lease_seconds, 'ping_seconds': ping_seconds, 'clock': clock}
+        self._max_message_bytes = max_message_bytes
+        self._settings: dict[str, Any] = {
+            'lease_seconds': lease_seconds,
+            'ping_seconds': ping_seconds,
+            'clock': clock if time_skipping is None else time_skipping.clock,
+            'time_skipping': time_skipping,
+        }
         self._run: _Run | None = None
 
     @property
@@ -143,7 +159,15 @@ class Emulator:
         """
         if self._run is not None:
             raise RuntimeError('the emulator is running')
-        run = _Run(self._host, self._ports, self._db, self._api_token, self._app_names, self._settings)
+        run = _Run(
+            self._host,
+            self._ports,
+            self._db,
+            self._api_token,
+            self._app_names,
+            self._settings,
+            self._max_message_bytes,
+        )
         run.start()
         self._run = run
         # Else the interpreter's end finds the thread in the midst of gRPC's calls.
@@ -155,6 +179,12 @@ class Emulator:
         if run is not None:
             atexit.unregister(self.stop)
             run.stop()
+
+    def clock_moved(self) -> None:
+        """Fires what is due: the clock that was given as `clock` was set. Any thread may call it."""
+        run = self._run
+        if run is not None:
+            run.clock_moved()
 
     def __enter__(self) -> Emulator:
         self.start()
@@ -180,6 +210,7 @@ class _Run:
         api_token: str | None,
         app_names: Sequence[str],
         settings: Mapping[str, Any],
+        max_message_bytes: int,
     ) -> None:
         self._host = host
         self._ports = ports
@@ -187,6 +218,8 @@ class _Run:
         self._api_token = api_token
         self._app_names = app_names
         self._settings = settings
+        self._max_message_bytes = max_message_bytes
+        self._core: Core | None = None
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -206,6 +239,11 @@ class _Run:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
+    def clock_moved(self) -> None:
+        if self._loop is not None and self._core is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                self._loop.call_soon_threadsafe(self._core.clock_moved)
+
     def _main(self) -> None:
         try:
             asyncio.run(self._serve())
@@ -222,7 +260,9 @@ class _Run:
         self._stopping = asyncio.Event()
         store = Store(self._db)
         try:
-            core = Core(store, self._loop, _LOGGER, apps=self._app_names, **self._settings)
+            core = self._core = Core(store, self._loop, _LOGGER, apps=self._app_names, **self._settings)
+            clock = self._settings['clock']
+            unsubscribe = clock.subscribe(self.clock_moved) if isinstance(clock, StandingClock) else lambda: None
             servers: list[grpc.aio.Server] = []
             try:
                 for app in self._ports:
@@ -232,6 +272,7 @@ class _Run:
                 self._started.set()
                 await self._stopping.wait()
             finally:
+                unsubscribe()
                 core.shut_down()
                 # One grace for all: what is in flight on one may wait for what comes by another.
                 await asyncio.gather(*(server.stop(_GRACE_SECONDS) for server in servers))
@@ -242,8 +283,11 @@ class _Run:
 
     def _listen(self, core: Core, app: str) -> grpc.aio.Server:
         guards = [] if self._api_token is None else [TokenGuard(self._api_token)]
-        server = grpc.aio.server(options=_OPTIONS, interceptors=guards)
-        server.add_generic_rpc_handlers((Service(core, app, _LOGGER).handler(),))
+        # The service has the limit, and the words of sidecars; this one is there for what is far beyond.
+        limit = ('grpc.max_receive_message_length', min(16 * self._max_message_bytes, 2**31 - 1))
+        server = grpc.aio.server(options=[*_OPTIONS, limit], interceptors=guards)
+        service = Service(core, app, _LOGGER, max_message_bytes=self._max_message_bytes)
+        server.add_generic_rpc_handlers((service.handler(),))
         host, port = self._host, self._ports[app]
         # gRPC is content with one of the addresses that a name like localhost has: calls to the other one would go to
         # whoever has it.

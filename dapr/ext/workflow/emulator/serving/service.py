@@ -15,14 +15,16 @@ from google.protobuf.message_factory import GetMessageClass
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.errors import Refused, StoreError
-from dapr.ext.workflow.emulator.seam import Key
+from dapr.ext.workflow.emulator.seam import Caller, Key
 from dapr.ext.workflow.emulator.serving.core import Core
-from dapr.ext.workflow.emulator.serving.waits import ShuttingDown
+from dapr.ext.workflow.emulator.serving.waits import CALLER, ShuttingDown
 
-__all__ = ['MAX_MESSAGE_BYTES', 'SERVICE', 'Service']
+__all__ = ['CALLER_KEY', 'MAX_MESSAGE_BYTES', 'SERVICE', 'Service', 'caller_value']
 
 SERVICE: Final = 'TaskHubSidecarService'
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+CALLER_KEY: Final = 'dapr-workflow-test-caller-bin'
+"""The metadata by which a wait says that an activity makes it: to the skipping of time only, see `caller_value`."""
 
 _Context: TypeAlias = 'grpc.aio.ServicerContext[Any, Any]'
 
@@ -41,9 +43,13 @@ class Service:
         core: What all listeners share.
         app_id: The app whose listener this is.
         logger: Where failures are told.
+        max_message_bytes: The largest message that it takes. Default: 4 MiB, as sidecars.
     """
 
-    def __init__(self, core: Core, app_id: str, logger: logging.Logger) -> None:
+    def __init__(
+        self, core: Core, app_id: str, logger: logging.Logger, *, max_message_bytes: int = MAX_MESSAGE_BYTES
+    ) -> None:
+        self._max_message_bytes = max_message_bytes
         self._core = core
         self._backend = core.backend
         self._app_id = app_id
@@ -177,6 +183,7 @@ class Service:
     ) -> grpc.RpcMethodHandler[Any, Any]:
         async def call(data: bytes, context: _Context) -> bytes:
             request = await self._read(request_type, data, context)
+            CALLER.set(_caller(context))
             try:
                 return (await method(request)).SerializeToString()
             except Refused as refused:
@@ -195,11 +202,11 @@ class Service:
         return grpc.unary_unary_rpc_method_handler(call)
 
     async def _read(self, request_type: type[Any], data: bytes, context: _Context) -> Any:
-        if len(data) > MAX_MESSAGE_BYTES:
+        if len(data) > self._max_message_bytes:
             await _abort(
                 context,
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f'grpc: received message larger than max ({len(data)} vs. {MAX_MESSAGE_BYTES})',
+                f'grpc: received message larger than max ({len(data)} vs. {self._max_message_bytes})',
             )
         try:
             return request_type.FromString(data)
@@ -213,6 +220,19 @@ class Service:
     def _key(self, request: _Routed) -> Key:
         _require(request.instanceId, 'instanceId')
         return Key(self._backend.app_of(self._app_id, request.router), request.instanceId)
+
+
+def caller_value(caller: Caller) -> bytes:
+    """An activity as the value of `CALLER_KEY`."""
+    return '\0'.join((caller.app_id, caller.instance_id, str(caller.task_id))).encode()
+
+
+def _caller(context: _Context) -> Caller | None:
+    for key, value in context.invocation_metadata() or ():
+        if key == CALLER_KEY and isinstance(value, bytes):
+            app_id, instance_id, task_id = value.decode().split('\0')
+            return Caller(app_id, instance_id, int(task_id))
+    return None
 
 
 def _require(value: str, name: str) -> None:

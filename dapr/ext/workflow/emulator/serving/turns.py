@@ -126,6 +126,11 @@ class Turns:
         """How many were sent and not answered."""
         return len(self._sent)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is ready, and none was sent and is not answered."""
+        return not self._sent and not any(queue.ready for queue in self._queues.values())
+
     # -- what the backend tells ----------------------------------------------------------------------------------------
 
     def ready(self, key: Key) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from contextvars import ContextVar
+from typing import Final, TypeAlias
 
-from dapr.ext.workflow.emulator.seam import Key
+from dapr.ext.workflow.emulator.seam import Caller, Key
 
-__all__ = ['ShuttingDown', 'Waits']
+__all__ = ['CALLER', 'ShuttingDown', 'Waits']
+
+CALLER: Final[ContextVar[Caller | None]] = ContextVar('CALLER', default=None)
+"""The activity that makes the call which runs now, where that is known."""
 
 _Futures: TypeAlias = 'dict[Key, set[asyncio.Future[None]]]'
 
@@ -22,16 +26,26 @@ class Waits:
 
     A wait costs one future, and nothing happens for it until it ends. Whether the instance is there does not matter:
     it may come.
+
+    Args:
+        on_change: Called when there is one more wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        self._on_change = on_change
         self._starts: _Futures = {}
         self._ends: _Futures = {}
+        self._callers: dict[asyncio.Future[None], Caller] = {}
         self._closed = False
 
     def __len__(self) -> int:
         """How many wait."""
         return sum(len(waiters) for futures in (self._starts, self._ends) for waiters in futures.values())
+
+    @property
+    def callers(self) -> set[Caller]:
+        """The activities that wait, as far as they are known."""
+        return {caller for future, caller in self._callers.items() if not future.done()}
 
     async def until_started(self, key: Key, is_started: Callable[[Key], bool]) -> None:
         """Waits until an instance has started.
@@ -73,6 +87,10 @@ class Waits:
                 raise ShuttingDown
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             futures.setdefault(key, set()).add(future)
+            caller = CALLER.get()
+            if caller is not None:
+                self._callers[future] = caller
+            self._on_change()
             try:
                 await future
             except asyncio.CancelledError:
@@ -82,6 +100,8 @@ class Waits:
                 if not waiters:
                     futures.pop(key, None)
                 raise
+            finally:
+                self._callers.pop(future, None)
 
 
 def _wake(waiters: Iterable[asyncio.Future[None]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from dapr.ext.workflow.emulator.rules.apply import apply, new_run
 from dapr.ext.workflow.emulator.rules.apps import Apps
 from dapr.ext.workflow.emulator.rules.outcome import StartWorkflow
 from dapr.ext.workflow.emulator.rules.rerun import rerun
-from dapr.ext.workflow.emulator.rules.runs import Message, next_batch
+from dapr.ext.workflow.emulator.rules.runs import Message, after, next_batch
 from dapr.ext.workflow.emulator.rules.stalls import why_stalled
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key, Observer, Turn
 from dapr.ext.workflow.emulator.state.agenda import Agenda
@@ -304,7 +305,8 @@ class Backend:
             self._agenda.nothing_to_do(key)
             return None
         unit = self._unit()
-        batch = next_batch(instance.state, instance.inbox, unit.now)
+        # Not before its run: that may begin a little after a clock that stands still, see `rules.runs.after`.
+        batch = next_batch(instance.state, instance.inbox, max(unit.now, instance.created_at))
         if not batch.events:
             if batch.taken:
                 unit.take(instance, batch.taken, batch.left)
@@ -342,6 +344,9 @@ class Backend:
             if outcome.is_stalled:
                 self._agenda.has_stalled(turn)
             return None
+        begins_at = events.timestamp(after(instance.created_at, unit.now))
+        for event in outcome.next_run.batch[:2]:
+            event.timestamp.CopyFrom(begins_at)
         begin = unit.continue_as_new(instance, outcome.next_run, custom_status)
         self._commit(unit)
         if turn.runs_before == _MAX_RUNS_IN_ITEM:
@@ -390,7 +395,12 @@ class Backend:
     def next_timer_at(self) -> float | None:
         """When `fire_timers` has something to do, in seconds since the epoch; None: not before a timer is set."""
         due_at = self._agenda.due_at
-        return None if due_at is None else due_at / events.MICROS
+        if due_at is None:
+            return None
+        seconds = due_at / events.MICROS
+        while round(seconds * events.MICROS) < due_at:  # far from now, floats are coarser than microseconds
+            seconds = math.nextafter(seconds, math.inf)
+        return seconds
 
     def fire_timers(self) -> None:
         """Delivers what is due: timers, and the starts of instances that were scheduled for later."""

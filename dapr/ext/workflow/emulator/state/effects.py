@@ -9,6 +9,7 @@ from dapr.ext.workflow.emulator.rules import events
 from dapr.ext.workflow.emulator.rules.apply import apply
 from dapr.ext.workflow.emulator.rules.apps import Apps
 from dapr.ext.workflow.emulator.rules.outcome import Effect, Outcome, Send, StartActivity, StartTimer, StartWorkflow
+from dapr.ext.workflow.emulator.rules.runs import after
 from dapr.ext.workflow.emulator.state.instances import Instance
 from dapr.ext.workflow.emulator.state.unit import Unit
 
@@ -34,6 +35,9 @@ def finish(unit: Unit, apps: Apps, instance: Instance, outcome: Outcome, custom_
 
 def start(unit: Unit, starting: StartWorkflow) -> None:
     """Creates an instance, whose start is delivered now or later."""
+    replaced = unit.find(starting.key)
+    if replaced is not None:
+        starting.event.timestamp.CopyFrom(events.timestamp(after(replaced.created_at, unit.now)))
     instance = unit.create(starting.key, starting.event, starting.propagated)
     started = starting.event.executionStarted
     due_at = events.micros(started.scheduledStartTimestamp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow.emulator.rules import events
 from dapr.ext.workflow.emulator.rules.outcome import NextRun, Outcome, StartActivity, StartTimer
 from dapr.ext.workflow.emulator.rules.runs import RESOLVING, Message
 from dapr.ext.workflow.emulator.seam import ActivityWork, Key
@@ -229,7 +230,7 @@ class Unit:
         propagated = None if next_run.propagated is None else next_run.propagated.SerializeToString()
 
         def write() -> None:
-            store.restart(instance.pk, self.now, started.SerializeToString(), propagated)
+            store.restart(instance.pk, events.micros(started.timestamp), started.SerializeToString(), propagated)
             store.update_instance(instance.pk, status, self.now, self.now, custom_status)
             store.orphan_activities(instance.pk)
             store.remove_inbox(gone)
