@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -362,3 +364,16 @@ def test_a_port_that_is_taken_is_told(sidecar: Sidecar) -> None:
         port = int(server.url.rstrip('/').rpartition(':')[2])
         with pytest.raises(OSError, match=f'cannot listen on 127.0.0.1:{port}'):
             DashboardServer(sidecar, port=port).start()
+
+
+def test_without_the_extra_its_modules_can_be_found_and_the_command_says_what_is_missing() -> None:
+    script = (
+        'import importlib.util, sys\n'
+        'sys.modules["uvicorn"] = None\n'
+        'assert importlib.util.find_spec("dapr.ext.workflow.dashboard.app")\n'
+        'from dapr.ext.workflow.cli.main import main\n'
+        'sys.exit(main(["dashboard"]))'
+    )
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert 'pip install' in done.stderr

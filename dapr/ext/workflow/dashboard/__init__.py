@@ -10,6 +10,20 @@ any number of instances; an instance from the sidecar itself, at the moment when
 - `app`: the routes; `server`: the process's part: a thread, a port
 """
 
-from dapr.ext.workflow.dashboard.server import DashboardServer
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dapr.ext.workflow.dashboard.server import DashboardServer
 
 __all__ = ['DashboardServer']
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the package can be imported, and looked through, where the extra is not installed.
+    if name == 'DashboardServer':
+        from dapr.ext.workflow.dashboard.server import DashboardServer
+
+        return DashboardServer
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
