@@ -57,8 +57,8 @@ test-modes: $(READY)  ## the e2e tests in each other mode: delta-replay, full-st
 		echo "== $$mode"; DAPR_TEST_MODE=$$mode $(MAKE) --no-print-directory test-e2e || exit; done
 
 FUZZ_EXAMPLES ?= 50000
-fuzz: $(READY)  ## the property test of sticky execution with 50,000 random cases (FUZZ_EXAMPLES)
-	DAPR_TEST_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/pytest tests/unit/worker/test_sticky_model.py $(PYTEST_ARGS)
+fuzz: $(READY)  ## the property tests of sticky execution with 50,000 random cases each (FUZZ_EXAMPLES)
+	DAPR_TEST_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/pytest tests/unit/worker/test_sticky_model.py tests/unit/coroutines/test_replays_elsewhere.py $(PYTEST_ARGS)
 
 KILLS ?= 200
 test-kills: $(READY)  ## kill -9 of the emulator and of a worker under load, 200 times each (KILLS)

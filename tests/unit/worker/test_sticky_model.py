@@ -17,12 +17,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from dapr.ext.workflow._durabletask.aio.context import AsyncWorkflowContext
+from dapr.ext.workflow._durabletask.aio.orchestrator import async_orchestrator
 from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
 from dapr.ext.workflow._durabletask.history.fence import DispatchFence, Ticket
 from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver
@@ -34,6 +36,7 @@ from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecuto
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.turns import Dispatch, Turns
+from tests.support import async_programs
 from tests.support.engine import (
     LOGGER,
     START,
@@ -49,6 +52,7 @@ from tests.support.scenarios import Workflow
 from tests.support.stepping import Stepped
 
 Events = list[pb.HistoryEvent]
+AnyProgram = Program | async_programs.Program
 INSTANCES = ('one', 'two')
 PART = 2_000  # examples
 TTL = 60.0
@@ -259,7 +263,7 @@ class Worker:
 class Sidecar:
     """The sidecar, its two workers, and what happens to them."""
 
-    def __init__(self, setup: Setup, two_programs: Sequence[Program]) -> None:
+    def __init__(self, setup: Setup, two_programs: Sequence[AnyProgram]) -> None:
         self.setup = setup
         self.clock = Clock()
         self.registry = _Registry()
@@ -496,11 +500,21 @@ class Sidecar:
         self._open.remove(turn)
 
 
-def _orchestrator(program: Program) -> Callable[[Context, int], Workflow]:
+def _orchestrator(program: AnyProgram) -> Callable[..., Any]:
+    if isinstance(program, async_programs.Program):
+        return _async_orchestrator(program)
+
     def workflow(ctx: Context, run: int) -> Workflow:
         return (yield from perform(ctx, program, run))
 
     return workflow
+
+
+def _async_orchestrator(program: async_programs.Program) -> Callable[..., Any]:
+    async def workflow(ctx: AsyncWorkflowContext, run: int) -> Any:
+        return await async_programs.perform(ctx, program, run)
+
+    return async_orchestrator(workflow)
 
 
 class Op(NamedTuple):
@@ -532,16 +546,33 @@ ops = st.builds(
     st.lists(moves, max_size=3),
     st.sampled_from(['arrives', 'arrives', 'arrives', 'lost', 'thought lost']),
 )
+schedules = st.lists(ops, min_size=4, max_size=20)
+one_async_program = async_programs.async_programs
 setups = st.builds(Setup, st.booleans(), st.booleans(), st.sampled_from([(100, 0), (100, 0), (1, 0), (100, 1)]))
 
 
 @pytest.mark.timeout(0)  # how long it takes is a matter of how many examples are asked for
 @pytest.mark.parametrize('part', parts(PART))
 @settings(max_examples=PART, derandomize=len(parts(PART)) == 1)
-@given(setup=setups, two_programs=st.tuples(programs, programs), schedule=st.lists(ops, min_size=4, max_size=20))
+@given(setup=setups, two_programs=st.tuples(programs, programs), schedule=schedules)
 def test_kept_workflows_answer_as_a_replay_does_and_are_used_whenever_they_may_be(
     part: int, setup: Setup, two_programs: tuple[Program, Program], schedule: list[Op]
 ) -> None:
+    hold(setup, two_programs, schedule)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize('part', parts(PART))
+@settings(max_examples=PART, derandomize=len(parts(PART)) == 1)
+@given(setup=setups, two_programs=st.tuples(one_async_program, one_async_program), schedule=schedules)
+def test_so_do_kept_async_workflows(
+    part: int, setup: Setup, two_programs: tuple[async_programs.Program, async_programs.Program], schedule: list[Op]
+) -> None:
+    hold(setup, two_programs, schedule)
+
+
+def hold(setup: Setup, two_programs: Sequence[AnyProgram], schedule: Sequence[Op]) -> None:
+    """Does what is scheduled, and holds all that the workers answer against the truth."""
     sidecar = Sidecar(setup, two_programs)
     try:
         for op in schedule:
