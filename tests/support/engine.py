@@ -15,7 +15,7 @@ from typing import Any
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
-from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor
+from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 
@@ -199,6 +199,12 @@ class Driver:
         self._same(whole, kept)
         self._commit(new_events, whole)
         return whole
+
+    def close(self) -> None:
+        """Ends the kept workflow as a worker does, so that none is left to the garbage collector."""
+        if self._running is not None:
+            close(self._running, LOGGER)
+            self._running = None
 
     @staticmethod
     def _same(whole: ExecutionResults, kept: ExecutionResults) -> None:

@@ -57,6 +57,7 @@ def played(orchestrator: Callable[..., Any], moves: Iterable[Iterable[Move]]) ->
         turns.append(RecordedTurn([event.SerializeToString() for event in given], _response(results)))
         if any(action.HasField('completeWorkflow') for action in results.actions):
             break
+    driver.close()
     return turns
 
 
