@@ -303,7 +303,7 @@ def test_waits_end_with_what_they_wait_for_or_with_their_time(run_scenario: RunS
         assert state is not None
         assert (state.instance_id, state.runtime_status) == (running, OrchestrationStatus.RUNNING)
 
-        message = f"Timed out after 0.2 s waiting for orchestration '{running}' to complete"
+        message = f"Timed-out waiting for the orchestration to complete: '{running}' did not within 0.2 s"
         with pytest.raises(TimeoutError, match=message):
             await client.wait_for_orchestration_completion(running, timeout=0.2)
         for wait, awaited in (

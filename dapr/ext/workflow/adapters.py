@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode, async_orchestrator
-from dapr.ext.workflow._durabletask.contexts import ActivityContext, OrchestrationContext
+from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow.aio.async_workflow_context import AsyncWorkflowContext
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext

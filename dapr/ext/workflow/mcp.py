@@ -66,7 +66,9 @@ class ToolLists:
 
     def __init__(self, *, timeout_in_seconds: float = 60, allowed_tools: Set[str] | None = None) -> None:
         if timeout_in_seconds <= 0:
-            raise ValueError(f'timeout_in_seconds={timeout_in_seconds} is no time at all: give more than 0.')
+            raise ValueError(
+                f'timeout_in_seconds must be a positive integer, or another number above 0; got {timeout_in_seconds}.'
+            )
         self._timeout = timeout_in_seconds
         self._allowed_tools = None if allowed_tools is None else frozenset(allowed_tools)
         self._tools: dict[str, list[MCPToolDef]] = {}
@@ -102,13 +104,13 @@ class Listing:
 
     def __init__(self, server: str, timeout: float, clock: Callable[[], float]) -> None:
         if not server or not server.strip():
-            raise ValueError('mcpserver_name is empty: give the name of an MCPServer resource.')
+            raise ValueError('mcpserver_name must be a non-empty string: the name of an MCPServer resource.')
         self.workflow = f'{MCP_WORKFLOW_PREFIX}{server}.ListTools'
         self.input = {'mcpServerName': server}
         # One for all attempts: an attempt that failed for the client may have been heard by the sidecar.
         self.instance_id = str(uuid.uuid4())
         self._server = server
-        self._title = f"The ListTools workflow of MCPServer '{server}'"
+        self._title = f"ListTools workflow for MCPServer '{server}'"
         self._timeout = timeout
         self._clock = clock
         self._deadline = clock() + timeout
@@ -161,7 +163,9 @@ class Listing:
         if state.runtime_status is not WorkflowStatus.COMPLETED:
             details = state.failure_details
             why = details.message if details is not None else state.serialized_output
-            raise RuntimeError(f'{self._title} ended as {state.runtime_status.name}: {why or "nothing says why"}')
+            raise RuntimeError(
+                f"{self._title} ended with status '{state.runtime_status.name}': {why or 'nothing says why'}"
+            )
         tools = _tools_in(self._decoded(state.serialized_output))
         if tools is None:
             raise RuntimeError(f'{self._title} gave no list of tools: {state.serialized_output}')
@@ -171,7 +175,7 @@ class Listing:
         try:
             return json.loads(output) if output else None
         except ValueError as error:
-            raise RuntimeError(f'{self._title} gave malformed JSON: {error}') from error
+            raise RuntimeError(f'{self._title} returned malformed JSON: {error}') from error
 
     def _tool(self, tool: dict[str, Any]) -> MCPToolDef:
         name = tool.get('name') or ''

@@ -1,5 +1,6 @@
 """History that travels with activities and child workflows: how much of it, and how to read it."""
 
+from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.propagation import (
     ActivityResult,
     ChildWorkflowResult,
@@ -17,3 +18,13 @@ __all__ = [
     'PropagationScope',
     'WorkflowResult',
 ]
+
+claim(
+    __name__,
+    ActivityResult,
+    ChildWorkflowResult,
+    PropagatedHistory,
+    PropagationNotFoundError,
+    PropagationScope,
+    WorkflowResult,
+)

@@ -59,7 +59,7 @@ def get_grpc_channel_options(max_grpc_message_length: int | None = None) -> list
 def api_token_metadata() -> list[tuple[str, str]] | None:
     """The API token that Dapr's SDK is set to, as metadata; None where there is none, and the engine looks for
     `DAPR_API_TOKEN` itself."""
-    sdk = _sdk_settings()
+    sdk = sdk_settings()
     token = getattr(sdk, _TOKEN, None)
     return [(settings.API_TOKEN_KEY, str(token))] if token else None
 
@@ -70,7 +70,7 @@ def api_timeout() -> float | None:
     Raises:
         ValueError: The setting cannot be read.
     """
-    sdk = _sdk_settings()
+    sdk = sdk_settings()
     if sdk is None:
         return settings.api_timeout()
     value = getattr(sdk, settings.API_TIMEOUT, None)
@@ -79,11 +79,11 @@ def api_timeout() -> float | None:
 
 def has_sdk() -> bool:
     """Whether Dapr's SDK is installed."""
-    return _sdk_settings() is not None
+    return sdk_settings() is not None
 
 
 def _settings() -> dict[str, str]:
-    sdk = _sdk_settings()
+    sdk = sdk_settings()
     present: dict[str, Any] = (
         dict(os.environ) if sdk is None else {name: getattr(sdk, name, None) for name in _OF_THE_SDK}
     )
@@ -91,11 +91,12 @@ def _settings() -> dict[str, str]:
 
 
 def _message_limit() -> int:
-    sdk = _sdk_settings()
+    sdk = sdk_settings()
     return settings.message_limit() if sdk is None else int(getattr(sdk, settings.MESSAGE_LIMIT, None) or 0)
 
 
-def _sdk_settings() -> Any | None:
+def sdk_settings() -> Any | None:
+    """The settings of Dapr's SDK (`dapr.conf.settings`); None where it is not installed."""
     # By name: it is not there for type checkers either. What is missing inside an SDK that is there is its own error.
     try:
         return importlib.import_module('dapr.conf').settings

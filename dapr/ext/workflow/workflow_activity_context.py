@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
-from dapr.ext.workflow._durabletask.contexts import ActivityContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
+from dapr.ext.workflow._durabletask.task import ActivityContext
 
 __all__ = ['Activity', 'WorkflowActivityContext']
 

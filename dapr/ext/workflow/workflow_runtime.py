@@ -19,6 +19,7 @@ from dapr.ext.workflow.adapters import adapt_activity, adapt_async_workflow, ada
 from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import alternate_name, function_of, given_name, mark_registered, name_of, set_name
+from dapr.ext.workflow.util import sdk_settings
 
 __all__ = ['WorkflowRuntime', 'alternate_name']
 
@@ -266,8 +267,8 @@ class WorkflowRuntime:
         if not self.wait_for_worker_ready(self._worker_ready_timeout):
             self.shutdown()
             raise RuntimeError(
-                f'The worker was not ready within {self._worker_ready_timeout:g} seconds: its connection to the '
-                'sidecar was lost again.'
+                'WorkflowRuntime worker and its stream are not ready: they were not within '
+                f'{self._worker_ready_timeout:g} seconds, since the connection to the sidecar was lost again.'
             )
         self._logger.debug('The worker is ready: its stream takes work.')
 
@@ -380,3 +381,10 @@ def _decorate(fn: F | None, register: Callable[[F], None]) -> F | Callable[[F], 
         return fn
 
     return decorate if fn is None else decorate(fn)
+
+
+def __getattr__(name: str) -> Any:
+    # Apps reach for the settings of Dapr's SDK through this module, as dapr 1.19.0 has them here.
+    if name == 'settings' and (settings := sdk_settings()) is not None:
+        return settings
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

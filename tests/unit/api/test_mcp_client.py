@@ -160,13 +160,13 @@ class TestConnect:
 class TestFailures:
     @pytest.mark.parametrize('name', ['', '  ', None])
     def test_an_empty_name_is_refused(self, sidecar: ScriptedSidecar, made: Made, name: Any) -> None:
-        with pytest.raises(ValueError, match='mcpserver_name is empty'):
+        with pytest.raises(ValueError, match='mcpserver_name must be a non-empty string'):
             made.run(made().connect(name))
         assert sidecar.received == []
 
     @pytest.mark.parametrize('timeout', [0, -1])
     def test_no_time_is_refused(self, made: Made, timeout: int) -> None:
-        with pytest.raises(ValueError, match=f'timeout_in_seconds={timeout}'):
+        with pytest.raises(ValueError, match=f'must be a positive integer.*got {timeout}'):
             made(timeout_in_seconds=timeout)
 
     def test_a_workflow_that_failed_says_why(self, sidecar: ScriptedSidecar, made: Made) -> None:
@@ -175,20 +175,20 @@ class TestFailures:
         sidecar.script('WaitForInstanceCompletion', failed)
         client = made()
 
-        with pytest.raises(RuntimeError, match="of MCPServer 'weather' ended as FAILED: no such server"):
+        with pytest.raises(RuntimeError, match="for MCPServer 'weather' ended with status 'FAILED': no such server"):
             made.run(client.connect('weather'))
         assert client.get_connected_servers() == []
 
     def test_so_does_one_that_was_terminated(self, sidecar: ScriptedSidecar, made: Made) -> None:
         sidecar.script('WaitForInstanceCompletion', ended('"enough"', pb.ORCHESTRATION_STATUS_TERMINATED))
 
-        with pytest.raises(RuntimeError, match='ended as TERMINATED: "enough"'):
+        with pytest.raises(RuntimeError, match=r"ended with status 'TERMINATED': \"enough\""):
             made.run(made().connect('weather'))
 
     @pytest.mark.parametrize(
         ('output', 'reason'),
         [
-            ('{{{', 'gave malformed JSON'),
+            ('{{{', 'returned malformed JSON'),
             ('[]', 'no list of tools'),
             ('"x"', 'no list of tools'),
             ({'tools': {'a': 1}}, 'no list of tools'),

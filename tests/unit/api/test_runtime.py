@@ -180,7 +180,7 @@ def test_it_is_ready_from_start_to_shutdown_and_can_be_started_again(
     assert not runtime.wait_for_worker_ready(0)
     with runtime:
         assert runtime.wait_for_worker_ready(0)
-        with pytest.raises(RuntimeError, match='running already'):
+        with pytest.raises(RuntimeError, match='already running'):
             runtime.start()
     assert not runtime.wait_for_worker_ready(0)
 
@@ -237,7 +237,7 @@ def test_the_worker_is_looked_up_where_tests_of_others_replace_it(with_other_wor
 def test_a_start_that_is_not_ready_in_time_is_taken_back(with_other_worker: WorkflowRuntime) -> None:
     worker: OtherWorker = vars(with_other_worker)['_WorkflowRuntime__worker']
     worker.looks = 2
-    with pytest.raises(RuntimeError, match=r'not ready within 0\.05 seconds'):
+    with pytest.raises(RuntimeError, match=r'not ready: they were not within 0\.05 seconds'):
         with_other_worker.start()
     assert worker.calls == ['start', 'stop']
 

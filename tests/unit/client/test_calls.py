@@ -241,7 +241,7 @@ class TestListsHistoryAndRerun:
 
     @pytest.mark.parametrize('page_size', [0, -1, 2**32])
     def test_a_page_size_out_of_range_is_refused(self, client: Any, sidecar: ScriptedSidecar, page_size: int) -> None:
-        with pytest.raises(ValueError, match=f'page_size={page_size} is out of range'):
+        with pytest.raises(ValueError, match=f'page_size must be between 1 and .*, got {page_size}'):
             client.list_instance_ids(page_size=page_size)
         assert sidecar.received == []
 
@@ -271,13 +271,13 @@ class TestListsHistoryAndRerun:
 
     @pytest.mark.parametrize('name', ['new_instance_id', 'new_child_instance_id'])
     def test_an_empty_id_for_a_rerun_is_refused(self, client: Any, sidecar: ScriptedSidecar, name: str) -> None:
-        with pytest.raises(ValueError, match=f'{name} is empty'):
+        with pytest.raises(ValueError, match=f'{name} must be a non-empty ID or None'):
             client.rerun_orchestration_from_event('i', 1, **{name: ''})
         assert sidecar.received == []
 
     @pytest.mark.parametrize('event_id', [-1, 2**32])
     def test_an_event_without_an_id_is_refused(self, client: Any, sidecar: ScriptedSidecar, event_id: int) -> None:
-        with pytest.raises(ValueError, match=f'event_id={event_id} is out of range'):
+        with pytest.raises(ValueError, match=f'event_id must be between 0 and .*, got {event_id}'):
             client.rerun_orchestration_from_event('i', event_id)
         assert sidecar.received == []
 

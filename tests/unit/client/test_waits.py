@@ -94,7 +94,9 @@ class TestBothWaits:
         released = threading.Event()
         sidecar.script(method, lambda request, context: (released.wait(20), DONE)[1])
         verb = call.rpartition('_')[2].replace('completion', 'complete')
-        with pytest.raises(TimeoutError, match=f"Timed out after 0.2 s waiting for orchestration 'i' to {verb}"):
+        with pytest.raises(
+            TimeoutError, match=f"Timed-out waiting for the orchestration to {verb}: 'i' did not within 0.2 s"
+        ):
             getattr(client, call)('i', timeout=0.2)
         released.set()
 
@@ -201,7 +203,9 @@ class TestWaiting:
         late = RpcFailure(grpc.StatusCode.DEADLINE_EXCEEDED)
         with pytest.raises(TimeoutError) as caught:
             wait.delay_after(late) if ends_in_a_call else wait.remaining()
-        assert str(caught.value) == f"Timed out after 1 s waiting for orchestration 'i' to complete. {words}"
+        assert (
+            str(caught.value) == f"Timed-out waiting for the orchestration to complete: 'i' did not within 1 s. {words}"
+        )
         assert caught.value.__cause__ is error
 
     def test_a_timeout_does_not_speak_of_what_has_passed(self) -> None:
@@ -212,7 +216,7 @@ class TestWaiting:
         clock.now += 40
         with pytest.raises(TimeoutError) as caught:
             wait.delay_after(RpcFailure(grpc.StatusCode.DEADLINE_EXCEEDED))
-        assert (str(caught.value)[-9:], caught.value.__cause__) == ('complete.', None)
+        assert (str(caught.value)[-12:], caught.value.__cause__) == ('within 30 s.', None)
 
     def test_delays_begin_anew_after_a_call_that_lasted(self) -> None:
         clock = FakeClock()

@@ -90,7 +90,7 @@ def test_the_wait_for_an_event_ends_with_its_value_or_when_it_takes_too_long() -
 
     assert output(after(workflow, (event_raised('GO', '7'),))) == 7
     message, *kinds = output(after(workflow, (timer_fired(1),)))
-    assert "'go' did not come in time" in message
+    assert "waiting for external event 'go'" in message
     assert kinds == [True, True, True]
 
 

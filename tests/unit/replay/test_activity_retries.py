@@ -194,4 +194,4 @@ def test_history_must_have_the_retrys_timer() -> None:
     driver.committed[-1].taskScheduled.name = 'flaky'  # what the history of code without the policy would say
     details = failure_of(driver.turn())
     assert details.errorType == 'NonDeterminismError'
-    assert 'action 2:' in details.errorMessage
+    assert 'At action 2 ' in details.errorMessage

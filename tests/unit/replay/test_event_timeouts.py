@@ -58,7 +58,7 @@ def test_a_limit_makes_a_timer(timeout: datetime | timedelta, fire_at: datetime)
     assert kinds(driver.turn()) == []
     message = output(driver.turn(timer_fired(1)))
     assert "'Go'" in message
-    assert str(timeout) in message
+    assert repr(timeout) in message
 
 
 @pytest.mark.parametrize('timeout', [None, timedelta(microseconds=-1), timedelta(days=-1), timedelta.min])

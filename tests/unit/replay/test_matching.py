@@ -107,7 +107,7 @@ def test_an_id_that_the_code_never_reached_fails(recorded: Callable[[int], Event
     driver.committed.append(recorded(action_id))
     details = failure_of(driver.turn(task_completed(1)))
     assert details.errorType == 'NonDeterminismError'
-    assert f'action {action_id}:' in details.errorMessage
+    assert f'At action {action_id} ' in details.errorMessage
     assert 'called nothing' in details.errorMessage
 
 
@@ -179,7 +179,7 @@ def test_code_that_ends_before_its_history_does_fails() -> None:
     ]
     details = failure_of(driver.turn(task_completed(2, 'y')))
     assert details.errorType == 'NonDeterminismError'
-    assert 'action 2:' in details.errorMessage
+    assert 'At action 2 ' in details.errorMessage
     assert "call_activity('b')" in details.errorMessage
 
 

@@ -133,7 +133,7 @@ def test_what_an_activity_raises_is_raised(run: Run) -> None:
 def test_a_coroutine_of_what_looks_sync_is_an_error_that_says_what_to_do(recwarn: pytest.WarningsRecorder) -> None:
     async def work(ctx: ActivityContext, value: int) -> None: ...
 
-    with pytest.raises(RuntimeError, match=r"activity 'work' returned a coroutine.*async def"):
+    with pytest.raises(RuntimeError, match=r"Activity 'work' returned a coroutine.*async def"):
         _ActivityExecutor(LOGGER).execute(lambda *arguments: work(*arguments), 'abc', 'work', 3, '5')
     gc.collect()
     assert list(recwarn) == []

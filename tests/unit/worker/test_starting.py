@@ -36,7 +36,9 @@ def test_stop_ends_a_start_that_reaches_no_one(
     raised = threading.Event()
 
     def start() -> None:
-        with pytest.raises(RuntimeError, match=f"stopped before the sidecar at '{address}'"):
+        with pytest.raises(
+            RuntimeError, match=f"was stopped before the work item stream was established: the sidecar at '{address}'"
+        ):
             worker.start()
         raised.set()
 
@@ -119,7 +121,7 @@ def test_a_setting_that_cannot_be_read_is_raised_by_start(
 def test_a_running_worker_takes_no_start_and_no_registrations(new_worker: NewWorker) -> None:
     worker = new_worker()
     worker.start()
-    with pytest.raises(RuntimeError, match='running already'):
+    with pytest.raises(RuntimeError, match='already running'):
         worker.start()
     with pytest.raises(RuntimeError, match='Orchestrators cannot be added while the worker is running'):
         worker.add_orchestrator(flow)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ from dapr.ext.workflow._durabletask.internal import helpers, shared
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
-from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError
+from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError, near_names
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.running import RunningWork
 from dapr.ext.workflow._durabletask.task import ActivityContext
@@ -33,11 +33,18 @@ class _ActivityExecutor:
     Args:
         logger: The worker's.
         shutting_down: Set when the worker is stopping, for the activities to see. Default: it never is.
+        known: The activities that are registered, for the error about one that is not. Default: none.
     """
 
-    def __init__(self, logger: logging.Logger, shutting_down: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger,
+        shutting_down: threading.Event | None = None,
+        known: Mapping[str, Activity] | None = None,
+    ) -> None:
         self._logger = logger
         self._shutting_down = shutting_down
+        self._known = {} if known is None else known
 
     def execute(
         self,
@@ -80,8 +87,8 @@ class _ActivityExecutor:
         if inspect.iscoroutine(result):
             result.close()  # else Python warns, somewhere later, that it was never awaited
             raise RuntimeError(
-                f"The activity '{name}' returned a coroutine, but it was called as a sync one, since it does not look "
-                "like an async one: define it with 'async def', or use functools.wraps in what wraps it."
+                f"Activity '{name}' returned a coroutine on the sync path: it was called as a sync one, since it does "
+                "not look like an async one. Define it with 'async def', or use functools.wraps in what wraps it."
             )
         return self._encoded(name, result)
 
@@ -128,8 +135,8 @@ class _ActivityExecutor:
     def _registered(self, fn: Activity | None, name: str) -> Activity:
         if fn is None:
             raise ActivityNotRegisteredError(
-                f"An activity named '{name}' is not registered with this worker. Register it before the worker starts, "
-                'and check that the workflow that schedules it means this app.'
+                f"Activity function named '{name}' was not registered! Register it with this worker before the worker "
+                'starts, and check that the workflow that schedules it means this app.' + near_names(name, self._known)
             )
         return fn
 
@@ -219,7 +226,7 @@ class Activities:
         self._logger = logger
         self._running = running or RunningWork()
         self._shutting_down = shutting_down or threading.Event()
-        self._executor = _ActivityExecutor(logger, self._shutting_down)
+        self._executor = _ActivityExecutor(logger, self._shutting_down, registry.activities)
         self._failed_attempts = FailedAttempts()
 
     def is_async(self, item: pb.WorkItem) -> bool:

@@ -28,6 +28,7 @@ from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grp
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
+from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.call_metadata import with_call_metadata
 from dapr.ext.workflow._durabletask.transport.settings import outgoing_metadata
@@ -42,6 +43,15 @@ __all__ = [
     'new_orchestration_state',
     'new_task_router',
 ]
+
+claim(
+    __name__,
+    OrchestrationFailedError,
+    OrchestrationIdReuseAction,
+    OrchestrationStatus,
+    WorkflowIdReusePolicy,
+    WorkflowState,
+)
 
 # How long `close` lets calls that are in flight end by themselves before it cancels them.
 _CLOSE_GRACE_SECONDS: Final = 0.5

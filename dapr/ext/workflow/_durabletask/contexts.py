@@ -1,15 +1,14 @@
-"""The contexts that user code is given: what an orchestrator may do, what an activity may know."""
+"""What an orchestrator may do. What an activity may know is in `task`, where packages look for it."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
-from dapr.ext.workflow._durabletask.call_logging import ACTIVITY_LOGGER, WORKFLOW_LOGGER, CallLogger
+from dapr.ext.workflow._durabletask.call_logging import WORKFLOW_LOGGER, CallLogger
 from dapr.ext.workflow._durabletask.call_types import (
     InputOf,
     TakesInput,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
     from dapr.ext.workflow._durabletask.retry import RetryPolicy
-    from dapr.ext.workflow._durabletask.task import Task
+    from dapr.ext.workflow._durabletask.task import ActivityContext, Task
 
 
 class CallOptions(TypedDict, total=False):
@@ -293,99 +292,9 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         """The history that the caller of this workflow has sent along, or None."""
 
 
-class ActivityContext:
-    """What an activity may know of the call it was made by.
-
-    Args:
-        orchestration_id: The id of the workflow instance.
-        task_id: The id of the action that scheduled the activity.
-        task_execution_id: What all attempts of one call have in common: a key for idempotence.
-        propagated_history: The history that the workflow has sent along, or None.
-        name: The name that the activity was called by. Default: not known.
-        attempt: Which attempt of the call this is, as far as its worker knows. Default: the first.
-        shutting_down: Set when the worker is stopping. Default: it is not.
-    """
-
-    # Never, in an activity: for `call_logging`.
-    is_replaying = False
-
-    def __init__(
-        self,
-        orchestration_id: str,
-        task_id: int,
-        task_execution_id: str = '',
-        propagated_history: PropagatedHistory | None = None,
-        *,
-        name: str = '',
-        attempt: int = 1,
-        shutting_down: threading.Event | None = None,
-    ) -> None:
-        self._orchestration_id = orchestration_id
-        self._task_id = task_id
-        self._task_execution_id = task_execution_id
-        self._propagated_history = propagated_history
-        self._name = name
-        self._attempt = attempt
-        self._shutting_down = shutting_down
-
-    @property
-    def orchestration_id(self) -> str:
-        """The id of the workflow instance that called the activity."""
-        return self._orchestration_id
-
-    @property
-    def task_id(self) -> int:
-        """The id of the action that scheduled the activity; another one at each attempt."""
-        return self._task_id
-
-    @property
-    def task_execution_id(self) -> str:
-        """What all attempts of one call have in common."""
-        return self._task_execution_id
-
-    @property
-    def activity_name(self) -> str:
-        """The name that the activity was called by."""
-        return self._name
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt of its call this is, from 1 on, as far as this worker knows.
-
-        No sidecar tells the number. The worker counts the attempts that have failed in it; those that another worker
-        ran, or this one before it was restarted, are not among them. Use it for logs and metrics, not for decisions.
-        """
-        return self._attempt
-
-    @property
-    def is_shutting_down(self) -> bool:
-        """Whether the worker is stopping: an activity that takes long should come to an end, or raise, so that the
-        process ends in time. What is not answered then is run again by another worker, or after the restart."""
-        return self._shutting_down is not None and self._shutting_down.is_set()
-
-    @property
-    def logger(self) -> CallLogger:
-        """A logger for the activity's code, whose records go to `dapr.workflow.activity`, with `activity_name`,
-        `instance_id`, `task_id` and `attempt`."""
-        return CallLogger(ACTIVITY_LOGGER, self)
-
-    def log_fields(self) -> dict[str, object]:
-        """What the records of `logger` have beside the usual."""
-        return {
-            'activity_name': self._name,
-            'instance_id': self._orchestration_id,
-            'task_id': self._task_id,
-            'attempt': self._attempt,
-        }
-
-    def get_propagated_history(self) -> PropagatedHistory | None:
-        """The history that the workflow has sent along, or None."""
-        return self._propagated_history
-
-
 # An orchestrator is a generator that yields tasks, or a plain function that returns at once.
 Orchestrator: TypeAlias = Callable[[OrchestrationContext, TInput], 'Generator[Task[Any], Any, TOutput] | TOutput']
-Activity: TypeAlias = Callable[[ActivityContext, TInput], TOutput]
+Activity: TypeAlias = Callable[['ActivityContext', TInput], TOutput]
 
 
 def get_name(fn: Callable[..., Any]) -> str:
@@ -396,5 +305,9 @@ def get_name(fn: Callable[..., Any]) -> str:
     """
     name: str | None = getattr(fn, '__name__', None)
     if name is None or name == '<lambda>':
-        raise ValueError(f'Cannot infer a name from {fn!r}. Register it under a name, and call it by that name.')
+        what = 'a lambda function' if name else repr(fn)
+        raise ValueError(
+            f'Cannot infer a name from {what}. Please provide a name explicitly: register it under a name, and call it '
+            'by that name.'
+        )
     return name

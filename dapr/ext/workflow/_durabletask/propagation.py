@@ -132,7 +132,7 @@ class WorkflowResult:
         activities = self.get_activities_by_name(name)
         if not activities:
             raise PropagationNotFoundError(
-                f"The propagated history of workflow '{self.name}' has no activity named '{name}'."
+                f'no activity named {name!r} in propagated history for workflow {self.name!r}'
             )
         return activities[-1]
 
@@ -153,7 +153,7 @@ class WorkflowResult:
         children = self.get_child_workflows_by_name(name)
         if not children:
             raise PropagationNotFoundError(
-                f"The propagated history of workflow '{self.name}' has no child workflow named '{name}'."
+                f'no child workflow named {name!r} in propagated history for workflow {self.name!r}'
             )
         return children[-1]
 
@@ -220,15 +220,15 @@ class PropagatedHistory:
         chunks: list[HistoryChunk] = []
         for number, chunk in enumerate(propagated_history.chunks):
             if not chunk.appId:
-                raise ValueError(f'Chunk {number} of the propagated history has an empty appId: it must name its app.')
+                raise ValueError(f'propagated history: chunk {number} has empty appId: it must name its app')
             start = len(events)
             for position, raw in enumerate(chunk.rawEvents):
                 try:
                     events.append(pb.HistoryEvent.FromString(raw))
                 except DecodeError as error:
                     raise ValueError(
-                        f"Chunk {number} of the propagated history (app '{chunk.appId}'): rawEvents[{position}] is not "
-                        f'a HistoryEvent message: {error}'
+                        f'propagated history: chunk {number} (app {chunk.appId!r}): failed to decode rawEvent '
+                        f'{position}: {error}'
                     ) from error
             chunks.append(HistoryChunk(chunk.appId, chunk.instanceId, chunk.workflowName, start, len(chunk.rawEvents)))
         return cls(events, PropagationScope(propagated_history.scope), chunks)
@@ -268,7 +268,7 @@ class PropagatedHistory:
         """
         workflows = self.get_workflows_by_name(name)
         if not workflows:
-            raise PropagationNotFoundError(f"The propagated history has no workflow named '{name}'.")
+            raise PropagationNotFoundError(f'no workflow named {name!r} in propagated history')
         return workflows[-1]
 
     def _events_of(self, chunks: Sequence[HistoryChunk] | Iterator[HistoryChunk]) -> list[pb.HistoryEvent]:

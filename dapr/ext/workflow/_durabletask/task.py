@@ -3,20 +3,21 @@
 A task is a promise of the engine: it is made by a call on the context (`call_activity`, `create_timer`, ...), the
 workflow yields it, and the engine completes it when the event that resolves it comes by. Nothing here knows the wire.
 
-The names that workflow and activity code imports from here, the contexts, policies and errors among them, live in
-modules of their own (`contexts`, `retry`, `failures`) and are re-exported.
+The names that workflow and activity code imports from here, the orchestrator's context, policies and errors among them,
+live in modules of their own (`contexts`, `retry`, `failures`) and are re-exported; they say that they are of this one.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
+from dapr.ext.workflow._durabletask.call_logging import ACTIVITY_LOGGER, CallLogger
 from dapr.ext.workflow._durabletask.call_types import TInput, TOutput
 from dapr.ext.workflow._durabletask.contexts import (
     Activity,
-    ActivityContext,
     OrchestrationContext,
     Orchestrator,
     get_name,
@@ -28,6 +29,7 @@ from dapr.ext.workflow._durabletask.failures import (
     TaskFailedError,
     WorkflowStateError,
 )
+from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.retry import RetryPolicy, is_error_non_retryable
 
@@ -63,6 +65,17 @@ __all__ = [
     'when_any',
 ]
 
+claim(
+    __name__,
+    FailureDetails,
+    NonDeterminismError,
+    NonRetryableError,
+    OrchestrationContext,
+    RetryPolicy,
+    TaskFailedError,
+    WorkflowStateError,
+)
+
 T = TypeVar('T')
 T_co = TypeVar('T_co', covariant=True)
 
@@ -74,6 +87,97 @@ class Parent(Protocol):
     def _is_complete(self) -> bool: ...
 
     def on_child_completed(self, task: Task[Any]) -> None: ...
+
+
+# Stands here since dapr-agents parses the source of this module, and looks in it for this class and its properties.
+class ActivityContext:
+    """What an activity may know of the call it was made by.
+
+    Args:
+        orchestration_id: The id of the workflow instance.
+        task_id: The id of the action that scheduled the activity.
+        task_execution_id: What all attempts of one call have in common: a key for idempotence.
+        propagated_history: The history that the workflow has sent along, or None.
+        name: The name that the activity was called by. Default: not known.
+        attempt: Which attempt of the call this is, as far as its worker knows. Default: the first.
+        shutting_down: Set when the worker is stopping. Default: it is not.
+    """
+
+    # Never, in an activity: for `call_logging`.
+    is_replaying = False
+
+    def __init__(
+        self,
+        orchestration_id: str,
+        task_id: int,
+        task_execution_id: str = '',
+        propagated_history: PropagatedHistory | None = None,
+        *,
+        name: str = '',
+        attempt: int = 1,
+        shutting_down: threading.Event | None = None,
+    ) -> None:
+        self._orchestration_id = orchestration_id
+        self._task_id = task_id
+        self._task_execution_id = task_execution_id
+        self._propagated_history = propagated_history
+        self._name = name
+        self._attempt = attempt
+        self._shutting_down = shutting_down
+
+    @property
+    def orchestration_id(self) -> str:
+        """The id of the workflow instance that called the activity."""
+        return self._orchestration_id
+
+    @property
+    def task_id(self) -> int:
+        """The id of the action that scheduled the activity; another one at each attempt."""
+        return self._task_id
+
+    @property
+    def task_execution_id(self) -> str:
+        """What all attempts of one call have in common."""
+        return self._task_execution_id
+
+    @property
+    def activity_name(self) -> str:
+        """The name that the activity was called by."""
+        return self._name
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its call this is, from 1 on, as far as this worker knows.
+
+        No sidecar tells the number. The worker counts the attempts that have failed in it; those that another worker
+        ran, or this one before it was restarted, are not among them. Use it for logs and metrics, not for decisions.
+        """
+        return self._attempt
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the worker is stopping: an activity that takes long should come to an end, or raise, so that the
+        process ends in time. What is not answered then is run again by another worker, or after the restart."""
+        return self._shutting_down is not None and self._shutting_down.is_set()
+
+    @property
+    def logger(self) -> CallLogger:
+        """A logger for the activity's code, whose records go to `dapr.workflow.activity`, with `activity_name`,
+        `instance_id`, `task_id` and `attempt`."""
+        return CallLogger(ACTIVITY_LOGGER, self)
+
+    def log_fields(self) -> dict[str, object]:
+        """What the records of `logger` have beside the usual."""
+        return {
+            'activity_name': self._name,
+            'instance_id': self._orchestration_id,
+            'task_id': self._task_id,
+            'attempt': self._attempt,
+        }
+
+    def get_propagated_history(self) -> PropagatedHistory | None:
+        """The history that the workflow has sent along, or None."""
+        return self._propagated_history
 
 
 class Task(Generic[T_co]):
@@ -238,15 +342,15 @@ class CompositeTask(Task[T]):
         children = list(tasks)
         if len({id(child) for child in children}) != len(children):
             raise ValueError(
-                'The same task was given to when_all/when_any more than once. A composite waits for each task once: '
-                'pass it once, and use its result as often as it is needed.'
+                'the same task instance was passed to when_all/when_any more than once. A composite waits for each '
+                'once: pass it once, and use its result as often as it is needed.'
             )
         for child in children:
             parent = child._parent
             if not child._is_complete and parent is not None and not parent._is_complete:
                 raise ValueError(
-                    'A task in the list already belongs to a composite (when_all or when_any) that has not ended. A '
-                    'task reports to one at a time: nest the two, or yield the first before making the second.'
+                    'a pending task passed to when_all/when_any already belongs to another pending composite. A task '
+                    'reports to one at a time: nest the two, or yield the first before making the second.'
                 )
         self._tasks = children
         self._completed_tasks = 0
@@ -366,8 +470,8 @@ class ExternalEventWithTimeoutTask(CompositeTask[T]):
         else:
             if self._on_timeout is not None:
                 self._on_timeout()
-            limit = f' (timeout: {self._timeout})' if self._timeout is not None else ''
-            self._exception = TimeoutError(f"The external event '{self._event_name}' did not come in time{limit}.")
+            after = f' after {self._timeout!r}' if self._timeout is not None else ''
+            self._exception = TimeoutError(f'Timed out{after} waiting for external event {self._event_name!r}')
         self._end()
 
 

@@ -26,6 +26,7 @@ from dapr.ext.workflow._durabletask.history.sticky import StickyInstances
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
+from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.errors import (
     ActivityNotRegisteredError,
@@ -61,6 +62,15 @@ __all__ = [
     '_RuntimeOrchestrationContext',
     '_WorkflowHistoryCache',
 ]
+
+claim(
+    __name__,
+    ActivityNotRegisteredError,
+    ConcurrencyOptions,
+    ExecutionResults,
+    OrchestratorNotRegisteredError,
+    VersionNotRegisteredException,
+)
 
 # How long `stop` keeps the stream open for what is running: an answer that is sent after the stream is closed comes too
 # late, the sidecar has dispatched its work item again. Longer, and what it sends meanwhile would be held up.
@@ -231,7 +241,7 @@ class TaskHubGrpcWorker:
         """
         with self._lock:
             if self._run is not None:
-                raise RuntimeError('The worker is running already: stop it before it is started again.')
+                raise RuntimeError('The worker is already running. Stop it before it is started again.')
             run = _Run(
                 self._registry,
                 self._connect,
@@ -259,7 +269,8 @@ class TaskHubGrpcWorker:
             )
         if not is_open:
             raise RuntimeError(
-                f"The worker was stopped before the sidecar at '{self._host_address}' sent it any work items."
+                'Worker was stopped before the work item stream was established: the sidecar at '
+                f"'{self._host_address}' sent it no work items."
             )
 
     def stop(self, timeout: float | None = None) -> None:
@@ -346,7 +357,7 @@ class TaskHubGrpcWorker:
 
     def _check_not_running(self, what: str) -> None:
         if self._run is not None:
-            raise RuntimeError(f'{what} cannot be added while the worker is running: add them before `start`.')
+            raise RuntimeError(f'{what} cannot be added while the worker is running. Add them before `start`.')
 
     def _connect(self) -> grpc.Channel:
         # Looked up on its module each time: packages replace it to make channels of their own.

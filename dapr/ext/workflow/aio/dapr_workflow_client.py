@@ -14,7 +14,7 @@ from dapr.ext.workflow.client_support import (
     rerun_input,
     warn_of_reuse_policy,
 )
-from dapr.ext.workflow.logger import LoggerOptions
+from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.util import api_timeout
 from dapr.ext.workflow.workflow_context import Workflow
@@ -65,6 +65,7 @@ class DaprWorkflowClient:
         *,
         call_timeout: float | None = None,
     ) -> None:
+        self._logger = Logger('DaprWorkflowClient', logger_options)  # apps reach for it
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__obj = engine.AsyncTaskHubGrpcClient(
             **engine_arguments(host, port, logger_options, max_grpc_message_length),

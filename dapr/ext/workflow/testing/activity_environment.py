@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from dapr.ext.workflow._durabletask.contexts import ActivityContext
 from dapr.ext.workflow._durabletask.internal.json_codec import decode_input, from_json, to_json
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
+from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow.adapters import adapt_activity
 from dapr.ext.workflow.naming import name_of
 

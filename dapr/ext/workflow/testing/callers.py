@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from dapr.ext.workflow._durabletask.contexts import ActivityContext
+from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow._durabletask.transport.call_metadata import CALL_METADATA
 from dapr.ext.workflow.emulator.seam import Caller
 from dapr.ext.workflow.emulator.serving.service import CALLER_KEY, caller_value

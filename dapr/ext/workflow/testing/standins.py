@@ -11,10 +11,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, get_type_hints
 
-from dapr.ext.workflow._durabletask.contexts import ActivityContext, OrchestrationContext
+from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.internal.shared import is_async_callable
 from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError, OrchestratorNotRegisteredError
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.testing.callers import running
 from dapr.ext.workflow.testing.mocks import Mock, Mocks

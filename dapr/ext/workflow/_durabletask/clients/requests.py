@@ -168,7 +168,7 @@ def list_ids(page_size: int | None, continuation_token: str | None) -> Operation
     """ListInstanceIDs."""
     if page_size is not None and not 1 <= page_size <= _MAX_UINT32:
         raise ValueError(
-            f'page_size={page_size} is out of range: give 1 to {_MAX_UINT32}, or None for the size that the sidecar '
+            f'page_size must be between 1 and {_MAX_UINT32}, got {page_size}. Give None for the size that the sidecar '
             'chooses.'
         )
     request = pb.ListInstanceIDsRequest(continuationToken=continuation_token, pageSize=page_size)
@@ -193,12 +193,14 @@ def rerun(
     """RerunWorkflowFromEvent; the new instance's id comes back."""
     if not 0 <= event_id <= _MAX_UINT32:
         raise ValueError(
-            f'event_id={event_id} is out of range: give 0 to {_MAX_UINT32}. Events that carry -1 in the history have '
+            f'event_id must be between 0 and {_MAX_UINT32}, got {event_id}. Events that carry -1 in the history have '
             'no id, and a workflow cannot be run again from them.'
         )
     for name, new_id in (('new_instance_id', new_instance_id), ('new_child_instance_id', new_child_instance_id)):
         if new_id == '':
-            raise ValueError(f'{name} is empty: give an id, or None for one that the sidecar makes.')
+            raise ValueError(
+                f'{name} must be a non-empty ID or None, got an empty string. With None the sidecar makes one.'
+            )
     request = pb.RerunWorkflowFromEventRequest(
         sourceInstanceID=_checked(instance_id),
         eventID=event_id,

@@ -124,6 +124,7 @@ class Waiting:
         operation = self._operation
         in_the_way = self._in_the_way
         return TimeoutError(
-            f"Timed out after {operation.timeout:g} s waiting for orchestration '{operation.instance_id}' to "
-            f'{operation.awaited}.' + ('' if in_the_way is None else f' The calls failed: {describe(in_the_way)}')
+            f'Timed-out waiting for the orchestration to {operation.awaited}: '
+            f"'{operation.instance_id}' did not within {operation.timeout:g} s."
+            + ('' if in_the_way is None else f' The calls failed: {describe(in_the_way)}')
         )

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 
+from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.internal.json_codec import (
     AUTO_SERIALIZED,
     InternalJSONDecoder,
@@ -25,6 +26,7 @@ from dapr.ext.workflow._durabletask.transport import channel, settings
 
 __all__ = [
     'AUTO_SERIALIZED',
+    'DEFAULT_GRPC_KEEPALIVE_OPTIONS',
     'INSECURE_PROTOCOLS',
     'SECURE_PROTOCOLS',
     'ClientInterceptor',
@@ -38,9 +40,21 @@ __all__ = [
     'to_json',
 ]
 
+claim(__name__, InternalJSONDecoder, InternalJSONEncoder)
+
 # For channel functions of other packages, which take them off the address. Ours reads more: `settings.parse_endpoint`.
 SECURE_PROTOCOLS: Final = ['https://', 'grpcs://']
 INSECURE_PROTOCOLS: Final = ['http://', 'grpc://']
+
+# The pings of dapr 1.19.0, for apps that pass them on as options. Ours are set by the environment (`settings`); an app
+# that puts its own here has them beneath the options that it passes.
+DEFAULT_GRPC_KEEPALIVE_OPTIONS: tuple[tuple[str, int], ...] = (
+    ('grpc.keepalive_time_ms', 30_000),
+    ('grpc.keepalive_timeout_ms', 10_000),
+    ('grpc.http2.max_pings_without_data', 0),
+    ('grpc.keepalive_permit_without_calls', 1),
+)
+_KEEPALIVE_OF_DAPR: Final = DEFAULT_GRPC_KEEPALIVE_OPTIONS
 
 ClientInterceptor: TypeAlias = (
     grpc.UnaryUnaryClientInterceptor
@@ -76,7 +90,14 @@ def get_grpc_channel(
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
     """
-    return channel.open_channel(host_address, secure_channel, interceptors, options)
+    return channel.open_channel(host_address, secure_channel, interceptors, with_keepalive(options))
+
+
+def with_keepalive(options: Sequence[tuple[str, Any]] | None) -> Sequence[tuple[str, Any]] | None:
+    """The options of a channel over those that an app has put in the place of `DEFAULT_GRPC_KEEPALIVE_OPTIONS`."""
+    if DEFAULT_GRPC_KEEPALIVE_OPTIONS is _KEEPALIVE_OF_DAPR:
+        return options
+    return [*DEFAULT_GRPC_KEEPALIVE_OPTIONS, *(options or ())]
 
 
 def is_async_callable(fn: Any) -> bool:

@@ -157,8 +157,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     def set_custom_status(self, custom_status: Any) -> None:
         if custom_status is not None and not isinstance(custom_status, str):
             warnings.warn(
-                'set_custom_status takes a str. Encode other values as JSON before the call: they are encoded for you '
-                'now, but a future version will refuse them.',
+                'Passing a non-str value to set_custom_status is deprecated and will be removed in a future version. '
+                'Serialize your value to a JSON string before calling; until then it is encoded for you.',
                 DeprecationWarning,
                 stacklevel=2,
             )
@@ -255,7 +255,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 del self._buffered_events[folded]
             return event_task
         if isinstance(timeout, timedelta) and timeout == timedelta(0):
-            event_task.cancel(TimeoutError(f"The external event '{name}' is not there, and timeout=0 does not wait."))
+            event_task.cancel(
+                TimeoutError(f'Wait for external event {name!r} canceled immediately due to zero timeout')
+            )
             return event_task
         action_id = self._next_id()
         unlimited = timeout is None or (isinstance(timeout, timedelta) and timeout < timedelta(0))

@@ -114,8 +114,7 @@ def _confirm(run: WorkflowInstance, action_id: int, kind: type[Action], name: st
     if context.drop_optional_timer(action_id):
         _confirm(run, action_id, kind, name)
         return
-    called = 'called nothing that has this id' if action is None else f'called {action.describe()}'
-    raise _mismatch(action_id, kind, name, called)
+    raise _mismatch(action_id, kind, name, action)
 
 
 def _confirmed_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
@@ -133,14 +132,36 @@ def _confirmed_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     else:
         kind, name = CreateChildWorkflow, event.childWorkflowInstanceCreated.name
     if run.context.retract_completion():
-        raise _mismatch(event.eventId, kind, name, 'had ended by then')
+        raise _mismatch(event.eventId, kind, name, None, 'the code had ended by then')
 
 
-def _mismatch(action_id: int, kind: type[Action], name: str, code: str) -> NonDeterminismError:
+def _mismatch(
+    action_id: int, kind: type[Action], name: str, action: Action | None, code: str = 'the code called nothing there'
+) -> NonDeterminismError:
+    # The first sentence is that of dapr 1.19.0 to the letter; the rest is in the terms of a workflow's author.
+    if action is None:
+        told = (
+            f"A previous execution called {kind.method} with ID={action_id}, but the current execution doesn't have "
+            'this action with this ID.'
+        )
+    elif type(action) is kind:
+        told = (
+            'Failed to restore orchestration state due to a history mismatch: A previous execution called '
+            f"{kind.method} with name='{name}' and sequence number {action_id}, but the current execution is instead "
+            f"trying to call {action.name} as part of rebuilding it's history."
+        )
+    else:
+        told = (
+            'Failed to restore orchestration state due to a history mismatch: A previous execution called '
+            f'{kind.method} with ID={action_id}, but the current execution is instead trying to call {action.method} '
+            "as part of rebuilding it's history."
+        )
     recorded = f"{kind.method}('{name}')" if name else kind.method
+    if action is not None:
+        code = f'the code called {action.describe()}'
     return NonDeterminismError(
-        f'Replay differs from history at action {action_id}: the history says {recorded}, the code {code}. '
-        'An orchestrator must do the same in every replay: its code was changed while this instance was running (guard '
+        f'{told} At action {action_id} the history says {recorded}, {code}. '
+        'A workflow must do the same in every replay: its code was changed while this instance was running (guard '
         'such changes with is_patched or a new version), or it depends on something that is not in its history.'
     )
 

@@ -31,6 +31,7 @@ from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationC
 from dapr.ext.workflow._durabletask.replay.errors import (
     OrchestratorNotRegisteredError,
     VersionNotRegisteredException,
+    near_names,
 )
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.task import CompletableTask, Task
@@ -196,8 +197,9 @@ class WorkflowInstance:
             return
         if orchestrator is None:
             raise OrchestratorNotRegisteredError(
-                f"A workflow named '{name}' is not registered with this worker. Register it before the worker starts, "
-                'and check that the app that schedules it means this app.'
+                f"A '{name}' orchestrator was not registered. Register the workflow with this worker before the worker "
+                'starts, and check that the app that schedules it means this app.'
+                + near_names(name, self._registry.workflow_names())
             )
         try:
             result = orchestrator(context, decode_input(orchestrator, encoded_input))
@@ -235,7 +237,8 @@ class WorkflowInstance:
                 while not isinstance(awaited, Task) and self.context._completion is None:
                     awaited = generator.throw(
                         TypeError(
-                            f'A workflow yielded {awaited!r} ({type(awaited).__name__}). It must yield a task: what '
+                            'The orchestrator generator yielded a non-Task object: '
+                            f'a workflow yielded {awaited!r} ({type(awaited).__name__}). It must yield a task: what '
                             'call_activity, create_timer, when_all and the like return.'
                         )
                     )

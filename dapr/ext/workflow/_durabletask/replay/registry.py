@@ -73,7 +73,7 @@ class _Registry:
             return
         versions = self.versioned_orchestrators.get(name, {})
         if version_name in versions:
-            raise ValueError(f"A '{name}' orchestrator already exists in version '{version_name}'.")
+            raise ValueError(f"The version '{version_name}' of '{name}' orchestrator already exists.")
         self.versioned_orchestrators[name] = {**versions, version_name: fn}
         if is_latest:
             self._latest[name] = version_name
@@ -111,6 +111,10 @@ class _Registry:
                 f'{", ".join(sorted(versions))}.'
             )
         return fn, wanted
+
+    def workflow_names(self) -> set[str]:
+        """The names of all orchestrators, with versions or without."""
+        return {*self.orchestrators, *self.versioned_orchestrators}
 
     def add_activity(self, fn: Function) -> str:
         """Registers an activity under its function's name, which it returns.

@@ -127,8 +127,9 @@ def _turn_too_large(response: pb.WorkflowResponse, reason: str) -> pb.WorkflowRe
         action_id,
         pb.ORCHESTRATION_STATUS_FAILED,
         failure_details=_too_large(
-            f"The turn of workflow '{response.instanceId}' took {response.ByteSize()} bytes, which the sidecar refuses "
-            f'({reason}). Keep inputs, results and custom status small: pass references to large data, or raise the '
+            f'Orchestrator response exceeds gRPC max message size: {reason}. The turn of workflow '
+            f"'{response.instanceId}' took {response.ByteSize()} bytes, which the sidecar refuses. "
+            'Keep inputs, results and custom status small: pass references to large data, or raise the '
             "sidecar's message limit."
         ),
     )
@@ -146,8 +147,9 @@ def _activity_too_large(response: pb.ActivityResponse, reason: str) -> pb.Activi
         taskId=response.taskId,
         completionToken=response.completionToken,
         failureDetails=_too_large(
-            f"The result of activity {response.taskId} of workflow '{response.instanceId}' took {response.ByteSize()} "
-            f"bytes, which the sidecar refuses ({reason}). Return a reference to large data, or raise the sidecar's "
+            f'Activity result exceeds gRPC max message size: {reason}. The result of activity {response.taskId} of '
+            f"workflow '{response.instanceId}' took {response.ByteSize()} bytes, which the sidecar refuses. "
+            "Return a reference to large data, or raise the sidecar's "
             'message limit.'
         ),
     )

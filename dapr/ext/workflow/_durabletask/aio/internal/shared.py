@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import grpc.aio as grpc_aio
 
+from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.shared import get_default_host_address
 from dapr.ext.workflow._durabletask.transport import channel
 
@@ -37,4 +38,4 @@ def get_grpc_aio_channel(
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
     """
-    return channel.open_aio_channel(host_address, secure_channel, interceptors, options)
+    return channel.open_aio_channel(host_address, secure_channel, interceptors, shared.with_keepalive(options))
