@@ -120,6 +120,10 @@ class Daprd(Sidecar):
     """A running daprd with a SQLite state store of its own.
 
     It answers Hello long before it serves workflows: for that a worker has to be connected, and the actors be placed.
+
+    Attributes:
+        app_id: the app it stands beside.
+        control_plane: what it shares with the daprd of other apps.
     """
 
     def __init__(
@@ -146,7 +150,7 @@ class Daprd(Sidecar):
         self._options = tuple(options)
         self._http_port, self._internal_port = free_ports(2)
         self._owns_plane = control_plane is None
-        self._plane = ControlPlane(build) if control_plane is None else control_plane
+        self.control_plane = ControlPlane(build) if control_plane is None else control_plane
         self._write_component()
 
     @property
@@ -156,15 +160,15 @@ class Daprd(Sidecar):
 
     def start(self) -> None:
         """Starts it, after the control plane that is its own; see `Sidecar.start`."""
-        if self._owns_plane and not self._plane.running:
-            self._plane.start()
+        if self._owns_plane and not self.control_plane.running:
+            self.control_plane.start()
         super().start()
 
     def close(self) -> None:
         """Ends it, and the control plane that is its own, and deletes their files."""
         super().close()
         if self._owns_plane:
-            self._plane.close()
+            self.control_plane.close()
 
     @property
     def _resources(self) -> Path:
@@ -198,7 +202,12 @@ class Daprd(Sidecar):
             *('--dapr-listen-addresses', _HOST, '--dapr-grpc-port', str(self._port)),
             *('--dapr-http-port', str(self._http_port)),
             *('--dapr-internal-grpc-listen-address', _HOST, '--dapr-internal-grpc-port', str(self._internal_port)),
-            *('--placement-host-address', self._plane.placement, '--scheduler-host-address', self._plane.scheduler),
+            *(
+                '--placement-host-address',
+                self.control_plane.placement,
+                '--scheduler-host-address',
+                self.control_plane.scheduler,
+            ),
             *('--resources-path', str(self._resources)),
             '--enable-metrics=false',
             *self._options,

@@ -6,6 +6,7 @@ from dapr.ext.workflow._durabletask import task
 from dapr.ext.workflow._durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from tests.support.e2e import DEADLINE, NewId, NewWorker, Workflow, ended, failure, outline, run, serve, steps
 from tests.support.scenarios import echo, failing, forever
+from tools.go_sidecar import Sidecar
 
 
 def doubling(ctx: task.OrchestrationContext, number: int) -> Workflow:
@@ -74,12 +75,12 @@ def parent_of_two(ctx: task.OrchestrationContext, _: None) -> Workflow:
 
 
 def start_family(client: TaskHubGrpcClient, instance_id: str) -> list[str]:
-    """Starts a grandparent; returns the ids of the whole family once the youngest have started."""
+    """Starts a grandparent; returns the ids of the whole family once all have started."""
     client.schedule_new_orchestration(grandparent, instance_id=instance_id)
-    youngest = [f'{instance_id}:0001:0001', f'{instance_id}:0001:0002']
-    for child in youngest:
-        client.wait_for_orchestration_start(child, timeout=DEADLINE)
-    return [instance_id, f'{instance_id}:0001', *youngest]
+    family = [instance_id, *(f'{instance_id}:{path}' for path in ('0001', '0001:0001', '0001:0002'))]
+    for member in family:  # daprd starts a child before it has committed the turn of its parent
+        client.wait_for_orchestration_start(member, timeout=DEADLINE)
+    return family
 
 
 def test_a_family_is_terminated_and_purged_as_one(
@@ -100,7 +101,7 @@ def test_a_family_is_terminated_and_purged_as_one(
 
 
 def test_children_outlive_a_parent_that_is_terminated_and_purged_alone(
-    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+    sidecar: Sidecar, client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
     serve(new_worker, [grandparent, parent_of_two, forever])
     oldest, *others = start_family(client, new_id())
@@ -113,6 +114,10 @@ def test_children_outlive_a_parent_that_is_terminated_and_purged_alone(
         state = client.get_orchestration_state(member)
         assert state is not None
         assert state.runtime_status is OrchestrationStatus.RUNNING
+    if sidecar.build.is_daprd:
+        # Their ends would be sent to the parent that is gone, again and again; on daprd they never end.
+        assert client.purge_orchestration(others[0], recursive=True, force=True) == len(others)
+        return
     client.terminate_orchestration(others[0], recursive=True)
     for member in others:
         assert ended(client, member).runtime_status is OrchestrationStatus.TERMINATED

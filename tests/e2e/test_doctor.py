@@ -18,11 +18,18 @@ def examined(sidecar: Sidecar, *, probe: bool) -> dict[str, str]:
     return {line.name: line.text for line in lines}
 
 
-def test_a_sidecar_that_is_no_daprd_answers_and_leaves_open_whether_it_sends_deltas(sidecar: Sidecar) -> None:
+def test_daprd_names_itself_and_others_leave_open_whether_they_send_deltas(sidecar: Sidecar) -> None:
     texts = examined(sidecar, probe=False)
 
     assert texts['answers'].startswith('yes, in ')
-    assert texts['deltas'].startswith('not known')
+    if sidecar.build.is_daprd:
+        assert texts['daprd'].startswith(f"{sidecar.build.version.removeprefix('daprd-')} of the app 'app', ")
+        assert texts['deltas'].startswith('no')
+    else:
+        assert 'daprd' not in texts
+        assert texts['deltas'].startswith('not known')
+    reruns = sidecar.build.answers_as_daprd
+    assert ('to run an instance again from one of its events' in texts['can']) is reruns
 
 
 def test_the_probe_tells_whether_deltas_come_and_leaves_no_instance(
@@ -44,6 +51,10 @@ def test_work_that_comes_to_the_probe_goes_to_its_worker_afterwards(
     worker = serve(new_worker, [waiting])
     instance_id = client.schedule_new_orchestration(waiting, instance_id=new_id())
     client.wait_for_orchestration_start(instance_id, timeout=DEADLINE)
+    if sidecar.build.is_daprd:
+        # Nothing happens to an instance while no worker is connected; but the doctor sees who is.
+        assert 'it would be given work of the workers' in examined(sidecar, probe=True)['probe']
+        return
     worker.stop()
     client.raise_orchestration_event(instance_id, 'go')
 

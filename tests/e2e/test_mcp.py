@@ -23,6 +23,8 @@ TOOL = {
 @pytest.fixture
 def address(sidecar: Sidecar) -> Iterator[list[str]]:
     """The host and the port of a sidecar with a server named weather, and with an app that asks it."""
+    if sidecar.build.is_daprd:
+        pytest.skip('daprd runs these workflows itself and gives them to no worker; it would need an MCP server to ask')
     host, port = sidecar.address.split(':')
     runtime = WorkflowRuntime(host, port)
 

@@ -26,7 +26,7 @@ def test_a_call_asks_for_history_to_be_handed_on_which_the_go_sidecar_does_not_d
     serve(new_worker, [parent, child], [has_history])
     instance_id = new_id()
 
-    assert run(client, parent, instance_id) == [sidecar.build.is_emulator] * 2  # as daprd
+    assert run(client, parent, instance_id) == [sidecar.build.answers_as_daprd] * 2
 
     history = client.get_instance_history(instance_id)
     assert [

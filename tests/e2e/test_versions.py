@@ -9,6 +9,7 @@ from dapr.ext.workflow._durabletask import task
 from dapr.ext.workflow._durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
+from dapr.ext.workflow.doctor import examine
 from tests.support.e2e import NewId, NewWorker, TurnWatch, Workflow, completed, failure, outline
 from tests.support.scenarios import echo
 from tools.go_sidecar import Sidecar
@@ -58,7 +59,7 @@ def test_patches_change_new_instances_only_and_are_written_into_their_history(
         assert completed(client, new) == ['new', 'more']
 
     told = [[list(version.patches) for version in versions_told(client, id)] for id in (old, new)]
-    if sidecar.build.is_emulator:  # as daprd, which writes down what a turn has told for the first time
+    if sidecar.build.answers_as_daprd:  # daprd writes down what a turn has told for the first time
         assert told == [[['one-more']], [['new-path'], ['one-more']]]
     else:
         assert told == [
@@ -93,6 +94,14 @@ def test_a_change_that_is_not_guarded_fails_the_instances_that_run(
     assert 'is_patched' in message  # what to do
 
 
+def told_by_doctor(sidecar: Sidecar, instance_id: str) -> str:
+    """Why the instance is stalled, in the doctor's words."""
+    host, _, port = sidecar.address.partition(':')
+    lines = list(examine(host=host, port=port, instance_id=instance_id))
+    assert [line.name for line in lines if line.wrong] == ['instance']
+    return next(line.text for line in lines if line.name == 'stalled')
+
+
 def test_an_instance_waits_for_the_patches_that_it_began_with(
     sidecar: Sidecar, client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
@@ -112,11 +121,12 @@ def test_an_instance_waits_for_the_patches_that_it_began_with(
     with serve(before):  # a deployment that was taken back
         client.raise_orchestration_event(instance_id, 'go')
         watch.wait_for_turns(instance_id, 2)
-        if sidecar.build.is_emulator:
+        if sidecar.build.answers_as_daprd:
             state = client.get_orchestration_state(instance_id)
             assert state is not None
             assert state.runtime_status is OrchestrationStatus.STALLED
             assert outline(client, instance_id)[-1] == 'executionStalled'
+            assert 'PATCH_MISMATCH' in told_by_doctor(sidecar, instance_id)
         else:  # the stalling is daprd's own: the Go sidecar's backend runs what it gets
             assert completed(client, instance_id) == ['old']
             return
@@ -157,11 +167,12 @@ def test_instances_keep_the_version_they_began_with_and_wait_where_it_is_missing
         client.raise_orchestration_event(stalled, 'go')
         answers = watch.wait_for_turns(stalled, 2)
         assert [a.WhichOneof('workflowActionType') for a in answers[1].actions] == ['workflowVersionNotAvailable']
-        if sidecar.build.is_emulator:
+        if sidecar.build.answers_as_daprd:
             state = client.get_orchestration_state(stalled)
             assert state is not None
             assert state.runtime_status is OrchestrationStatus.STALLED
             assert outline(client, stalled)[-1] == 'executionStalled'
+            assert 'VERSION_NOT_AVAILABLE' in told_by_doctor(sidecar, stalled)
 
     with serve(v1=report_1, v2=report_2):
         client.schedule_new_orchestration('report', instance_id=new)
@@ -170,7 +181,7 @@ def test_instances_keep_the_version_they_began_with_and_wait_where_it_is_missing
         assert completed(client, old) == 'version 1'
         assert completed(client, new) == 'version 2'
 
-        if not sidecar.build.is_emulator:
+        if not sidecar.build.answers_as_daprd:
             # daprd runs a stalled instance again as soon as a worker has the version. The Go sidecar has committed the
             # turn without a word of its being stalled, and only the next event wakes the instance.
             state = client.get_orchestration_state(stalled)

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -39,6 +40,7 @@ __all__ = [
     'serve',
     'steps',
     'wait',
+    'wait_for_stall',
     'with_client',
 ]
 
@@ -90,6 +92,21 @@ def failure(client: TaskHubGrpcClient, instance_id: str) -> tuple[str, str]:
 def wait(event: threading.Event) -> None:
     """Waits for an event that activities set."""
     assert event.wait(DEADLINE), f'the event was not set within {DEADLINE:g} s'
+
+
+def wait_for_stall(client: TaskHubGrpcClient, instance_id: str) -> pb.ExecutionStalledEvent:
+    """The event that says why an instance is stalled; waits for it, since no call of the sidecar's does."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        stalls = [
+            event.executionStalled
+            for event in client.get_instance_history(instance_id)
+            if event.HasField('executionStalled')
+        ]
+        if stalls:
+            return stalls[-1]
+        time.sleep(0.05)
+    raise AssertionError(f'{instance_id} was not stalled within {DEADLINE:g} s')
 
 
 def outline(client: TaskHubGrpcClient, instance_id: str) -> list[str]:

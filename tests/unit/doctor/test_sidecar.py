@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -160,7 +161,7 @@ class TestAnswers:
         with FakeSidecar() as sidecar:
             examined(sidecar.address)
 
-        assert set(sidecar.calls) == {'Hello'}
+        assert set(sidecar.calls) <= {'Hello', 'ListInstanceIDs', 'GetInstanceHistory', 'RerunWorkflowFromEvent'}
 
     def test_nobody_at_the_address_is_wrong_and_says_where_it_is_set(self) -> None:
         with FakeSidecar() as sidecar:
@@ -177,7 +178,39 @@ class TestAnswers:
             texts, wrong = examined(sidecar.address, timeout=0.05)
 
         assert wrong == ['answers']
+        assert 'was silent for 0.05 s' in texts['answers']
         assert 'DEADLINE_EXCEEDED' in texts['answers']
+
+    def test_a_port_that_is_none_is_named_and_no_variable_blamed(self) -> None:
+        for port in ('abc', '0', '65536', '-1', '1.5'):
+            [line] = examine_sidecar(None, port, timeout=TIMEOUT, probe=False)
+
+            assert line.wrong
+            assert line.text == f'{port!r} is no port: it has to be a number from 1 to 65535'
+
+    def test_what_a_sidecar_can_is_found_without_effect(self) -> None:
+        with daprd('1.18.1') as address:
+            texts, _ = examined(address)
+
+        assert texts['can'] == (
+            'what every sidecar can; not: to list ids, to give histories, to run an instance again from one of its '
+            'events'
+        )
+
+    def test_a_tls_handshake_that_fails_is_told_by_the_doctor_alone(self) -> None:
+        with FakeSidecar() as sidecar:
+            command = [sys.executable, '-m', 'dapr.ext.workflow', 'doctor', '--timeout', '5']
+            run = subprocess.run(
+                [*command, '--host', 'https://127.0.0.1', '--port', sidecar.address.rpartition(':')[2]],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+
+        assert run.returncode == 1
+        assert 'No TLS connection' in run.stdout
+        assert run.stderr == ''
 
     def test_the_token_that_is_set_goes_along(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv('DAPR_API_TOKEN', 'secret')
@@ -205,7 +238,7 @@ class TestDeltas:
             texts, wrong = examined(address)
 
         assert not wrong
-        assert texts['daprd'] == f'{version}, 2 workflow workers are connected'
+        assert texts['daprd'] == f"{version} of the app 'app', 2 workflow workers are connected"
         assert texts['deltas'].startswith(text)
 
     def test_a_sidecar_that_is_no_daprd_leaves_it_open(self) -> None:
@@ -249,7 +282,7 @@ class TestProbe:
             blocked.set()
 
         assert wrong == ['deltas']
-        assert 'got to turn 0 of 3 (DEADLINE_EXCEEDED' in texts['deltas']
+        assert 'got to turn 0 of 3 in 0.3 s' in texts['deltas']
         assert sidecar.purged is not None
         assert sidecar.purged.force
 

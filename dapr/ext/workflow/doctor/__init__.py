@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dapr.ext.workflow.doctor.installation import examine_installation
@@ -35,6 +37,7 @@ def examine(
     timeout: float = DEFAULT_TIMEOUT,
     offline: bool = False,
     probe: bool = False,
+    instance_id: str | None = None,
 ) -> Iterator[Line]:
     """Examines this environment and the sidecar.
 
@@ -46,6 +49,7 @@ def examine(
         probe: Whether to connect a worker for a moment and run a workflow of a name of its own, which shows for
             certain whether deltas come. Work items of others that come meanwhile are not answered; the sidecar sends
             them again. Default: False.
+        instance_id: An instance to look at: how it stands and, where it is stalled, why and what to do. Default: none.
 
     Yields:
         What is found, line by line.
@@ -63,7 +67,7 @@ def examine(
         return
     from dapr.ext.workflow.doctor.sidecar import examine_sidecar
 
-    yield from examine_sidecar(host, port, timeout=timeout, probe=probe)
+    yield from examine_sidecar(host, port, timeout=timeout, probe=probe, instance_id=instance_id)
 
 
 def main(arguments: Sequence[str], program: str) -> int:
@@ -91,14 +95,42 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help='connect a worker for a moment and run a workflow, to see for certain whether deltas come; not where '
         'other workers use the sidecar: what is theirs can come to this one, and waits until it has gone',
     )
+    parser.add_argument(
+        '--instance',
+        metavar='ID',
+        help='look at one instance, too: how it stands and, where it is stalled, why and what to do',
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     lines = examine(
-        host=options.host, port=options.port, timeout=options.timeout, offline=options.offline, probe=options.probe
+        host=options.host,
+        port=options.port,
+        timeout=options.timeout,
+        offline=options.offline,
+        probe=options.probe,
+        instance_id=options.instance,
     )
-    return show(lines)
+    with _core_silenced():
+        return show(lines)
+
+
+@contextmanager
+def _core_silenced() -> Iterator[None]:
+    """Keeps off the terminal what gRPC's core writes to stderr, such as a failed handshake: the lines say it better.
+
+    The core reads its own setting, GRPC_VERBOSITY, when it is loaded, which is before anything here runs.
+    """
+    stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(nowhere)
+        os.close(stderr)
 
 
 def show(lines: Iterable[Line]) -> int:

@@ -18,12 +18,15 @@ from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grp
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.advice import advise
-from dapr.ext.workflow._durabletask.transport.errors import describe
+from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
+from dapr.ext.workflow.doctor.abilities import examine_abilities
+from dapr.ext.workflow.doctor.instance import examine_instance
 from dapr.ext.workflow.doctor.line import Line
 from dapr.ext.workflow.doctor.probe import Metadata, Outcome, run_probe
 
 # daprd has it beside the workflow service. The numbers are those of its answer's fields.
 _GET_METADATA: Final = '/dapr.proto.runtime.v1.Dapr/GetMetadata'
+_APP_ID: Final = 1
 _RUNTIME_VERSION: Final = 8
 _WORKFLOWS: Final = 12
 _CONNECTED_WORKERS: Final = 1
@@ -35,10 +38,12 @@ class Runtime:
     """What daprd says of itself.
 
     Attributes:
+        app_id: The app that it stands beside.
         version: Its version.
         workers: How many workers of workflows are connected to it.
     """
 
+    app_id: str
     version: str
     workers: int
 
@@ -49,8 +54,13 @@ class Runtime:
         return None if found is None else (int(found[1]), int(found[2])) >= _FIRST_WITH_DELTAS
 
 
-def examine_sidecar(host: str | None, port: str | int | None, *, timeout: float, probe: bool) -> Iterator[Line]:
+def examine_sidecar(
+    host: str | None, port: str | int | None, *, timeout: float, probe: bool, instance_id: str | None = None
+) -> Iterator[Line]:
     """Examines the sidecar that apps of this environment would use; see `doctor.examine`."""
+    if port and not is_port(port):
+        yield Line('sidecar', f'{port!r} is no port: it has to be a number from 1 to 65535', wrong=True)
+        return
     try:
         address = util.getAddress(host, port)
         options = util.get_grpc_channel_options()
@@ -64,7 +74,12 @@ def examine_sidecar(host: str | None, port: str | int | None, *, timeout: float,
     if options:
         yield Line('message limit', f'{options[0][1]} bytes ({settings.MESSAGE_LIMIT})')
     with channel:
-        yield from _examine(channel, address, metadata, timeout, probe)
+        yield from _examine(channel, address, metadata, timeout, probe, instance_id)
+
+
+def is_port(text: str | int) -> bool:
+    """Whether this can be a port, as text or as a number."""
+    return str(text).isascii() and str(text).isdigit() and 0 < int(text) < 65_536
 
 
 def origin(host: str | None, port: str | int | None, environ: Mapping[str, str] | None = None) -> str:
@@ -89,8 +104,8 @@ def runtime_of(answer: bytes) -> Runtime:
     """
     # Dapr's own messages are not ours to bring along, and where its SDK is they would be registered twice.
     fields = _fields(answer)
-    version = fields.get(_RUNTIME_VERSION, b'').decode(errors='replace')
-    return Runtime(version, _fields(fields.get(_WORKFLOWS, b'')).get(_CONNECTED_WORKERS, 0))
+    app_id, version = (fields.get(field, b'').decode(errors='replace') for field in (_APP_ID, _RUNTIME_VERSION))
+    return Runtime(app_id, version, _fields(fields.get(_WORKFLOWS, b'')).get(_CONNECTED_WORKERS, 0))
 
 
 def _fields(message: bytes) -> dict[int, Any]:
@@ -98,25 +113,42 @@ def _fields(message: bytes) -> dict[int, Any]:
     return {field.field_number: field.data for field in unknown}
 
 
-def _examine(channel: grpc.Channel, address: str, metadata: Metadata, timeout: float, probe: bool) -> Iterator[Line]:
+def _examine(
+    channel: grpc.Channel, address: str, metadata: Metadata, timeout: float, probe: bool, instance_id: str | None
+) -> Iterator[Line]:
     hello = stubs.TaskHubSidecarServiceStub(channel).Hello
     try:
         hello(Empty(), timeout=timeout, metadata=metadata)
         begun = time.perf_counter()
         hello(Empty(), timeout=timeout, metadata=metadata)
     except grpc.RpcError as error:
-        yield Line('answers', f'no. {describe(advise(error, "Hello", address))}', wrong=True)
+        yield Line('answers', f'no. {_why_not(error, address, timeout)}', wrong=True)
         return
     yield Line('answers', f'yes, in {(time.perf_counter() - begun) * 1000:.1f} ms')
     runtime = _runtime(channel, metadata, timeout)
     if runtime is not None:
-        yield Line('daprd', f'{runtime.version}, {runtime.workers} workflow workers are connected')
+        connected = '1 workflow worker is' if runtime.workers == 1 else f'{runtime.workers} workflow workers are'
+        yield Line('daprd', f'{runtime.version} of the app {runtime.app_id!r}, {connected} connected')
+    yield examine_abilities(channel, metadata, timeout)
     if probe and runtime is not None and runtime.workers:
         yield Line('probe', 'not made: it would be given work of the workers that are connected. Stop them first')
     elif probe:
         yield _told_by(run_probe(channel, metadata, timeout))
-        return
-    yield _told_by_version(runtime)
+    if not probe or (runtime is not None and runtime.workers):
+        yield _told_by_version(runtime)
+    if instance_id is not None:
+        yield from examine_instance(channel, metadata, timeout, instance_id)
+
+
+def _why_not(error: grpc.RpcError, address: str, timeout: float) -> str:
+    if status_of(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
+        # Nobody at all would have been UNAVAILABLE at once.
+        return (
+            f'{address} was silent for {timeout:g} s: something listens there, or swallows what is sent, that does '
+            "not speak gRPC, or the sidecar hangs. Check that this is the sidecar's gRPC port (daprd's is 50001 by "
+            f'default, 3500 is its HTTP port) and that no firewall is between ({describe(error)})'
+        )
+    return describe(advise(error, 'Hello', address))
 
 
 def _runtime(channel: grpc.Channel, metadata: Metadata, timeout: float) -> Runtime | None:
