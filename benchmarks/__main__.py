@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import emulator, history_cache, replay, sticky, transport_spike, worker
+from benchmarks import daprd, emulator, history_cache, replay, sticky, transport_spike, worker
 from benchmarks.peer import our_environment, peer_environment
 from benchmarks.process import Environment
 from benchmarks.report import write_result
@@ -17,9 +17,10 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'history-cache': history_cache.run,
     'sticky': sticky.run,
     'emulator': emulator.run,
+    'daprd': daprd.run,
     'transport': transport_spike.run,
 }
-# The spike chose the transport; it is run by its name when that choice is looked at again.
+# The spike chose the transport; it is run by its name when that choice is looked at again. daprd has to be built first.
 _DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator')
 
 

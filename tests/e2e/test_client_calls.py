@@ -314,7 +314,7 @@ def test_waits_end_with_what_they_wait_for_or_with_their_time(run_scenario: RunS
             (client.wait_for_orchestration_start, 'start'),
             (client.wait_for_orchestration_completion, 'complete'),
         ):
-            with pytest.raises(TimeoutError, match=f"orchestration '{missing}' to {awaited}"):
+            with pytest.raises(TimeoutError, match=f"orchestration to {awaited}: '{missing}' did not"):
                 await wait(missing, timeout=0.2)
 
         await client.terminate_orchestration(running, output={'a': [0]})

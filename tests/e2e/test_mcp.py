@@ -68,9 +68,9 @@ def test_what_goes_wrong_in_the_server_is_told(address: list[str]) -> None:
     with DaprWorkflowClient(address[0], address[1]) as client:
         mcp = DaprMCPClient(timeout_in_seconds=int(DEADLINE), wf_client=client)
 
-        with pytest.raises(RuntimeError, match="'broken' ended as FAILED: the MCP server does not answer"):
+        with pytest.raises(RuntimeError, match="'broken' ended with status 'FAILED': the MCP server does not answer"):
             mcp.connect('broken')
-        with pytest.raises(RuntimeError, match="'unheard-of' ended as FAILED"):
+        with pytest.raises(RuntimeError, match="'unheard-of' ended with status 'FAILED'"):
             mcp.connect('unheard-of')
 
 

@@ -95,7 +95,7 @@ def test_a_workflow_shows_its_custom_status(client: TaskHubGrpcClient, new_worke
     def telling(ctx: task.OrchestrationContext, _: None) -> Workflow:
         ctx.set_custom_status('half way')
         yield ctx.wait_for_external_event('go')
-        with pytest.warns(DeprecationWarning, match='set_custom_status takes a str'):
+        with pytest.warns(DeprecationWarning, match='a non-str value to set_custom_status'):
             ctx.set_custom_status({'done': True})
 
     serve(new_worker, [telling])

@@ -10,7 +10,7 @@ from dapr.ext.workflow._durabletask.client import OrchestrationStatus, TaskHubGr
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from dapr.ext.workflow.doctor import examine
-from tests.support.e2e import NewId, NewWorker, TurnWatch, Workflow, completed, failure, outline
+from tests.support.e2e import NewId, NewWorker, TurnWatch, Workflow, completed, failure, outline, wait_for_stall
 from tests.support.scenarios import echo
 from tools.go_sidecar import Sidecar
 
@@ -122,10 +122,10 @@ def test_an_instance_waits_for_the_patches_that_it_began_with(
         client.raise_orchestration_event(instance_id, 'go')
         watch.wait_for_turns(instance_id, 2)
         if sidecar.build.answers_as_daprd:
+            assert wait_for_stall(client, instance_id).reason == pb.PATCH_MISMATCH
             state = client.get_orchestration_state(instance_id)
             assert state is not None
             assert state.runtime_status is OrchestrationStatus.STALLED
-            assert outline(client, instance_id)[-1] == 'executionStalled'
             assert 'PATCH_MISMATCH' in told_by_doctor(sidecar, instance_id)
         else:  # the stalling is daprd's own: the Go sidecar's backend runs what it gets
             assert completed(client, instance_id) == ['old']
@@ -168,10 +168,10 @@ def test_instances_keep_the_version_they_began_with_and_wait_where_it_is_missing
         answers = watch.wait_for_turns(stalled, 2)
         assert [a.WhichOneof('workflowActionType') for a in answers[1].actions] == ['workflowVersionNotAvailable']
         if sidecar.build.answers_as_daprd:
+            assert wait_for_stall(client, stalled).reason == pb.VERSION_NOT_AVAILABLE
             state = client.get_orchestration_state(stalled)
             assert state is not None
             assert state.runtime_status is OrchestrationStatus.STALLED
-            assert outline(client, stalled)[-1] == 'executionStalled'
             assert 'VERSION_NOT_AVAILABLE' in told_by_doctor(sidecar, stalled)
 
     with serve(v1=report_1, v2=report_2):
