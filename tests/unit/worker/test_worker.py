@@ -67,10 +67,10 @@ assert reached.wait({DEADLINE_SECONDS})
         [sys.executable, '-c', script], cwd=ROOT, timeout=DEADLINE_SECONDS, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0
-    assert [line.split(' ', 3)[3] for line in ended.stderr.splitlines()] == [
-        f"INFO: Starting a worker for the sidecar at '{sidecar.address}'.",
-        'INFO: Connected to the sidecar; waiting for work items.',
-    ]
+    starting, *rest = [line.split(' ', 3)[3] for line in ended.stderr.splitlines()]
+    assert starting == f"INFO: Starting a worker for the sidecar at '{sidecar.address}'."
+    # The process may have ended before that was told.
+    assert rest in ([], ['INFO: Connected to the sidecar; waiting for work items.'])
 
 
 # OpenTelemetry
