@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -81,6 +82,15 @@ def test_a_filter_takes_name_status_and_part_of_the_id(sidecar: Sidecar) -> None
     assert ids(catalogue, Filter(statuses=frozenset({OrchestrationStatus.RUNNING}))) == ['order-2']
     assert ids(catalogue, Filter(id_part='ORDER-')) == ['order-2', 'Order-1']
     assert ids(catalogue, Filter(id_part='2', name='quick')) == []
+
+
+def test_the_newest_come_first_and_before_them_what_has_not_begun(sidecar: Sidecar) -> None:
+    sidecar.client.schedule_new_orchestration(waits, instance_id='a-later', start_at=datetime(2100, 1, 1))
+    run(sidecar, quick, 'c-first')
+    run(sidecar, quick, 'b-second')
+    catalogue = Catalogue(sidecar)
+    catalogue.refresh()
+    assert [state.instance_id for state in catalogue.snapshot.states] == ['a-later', 'b-second', 'c-first']
 
 
 def test_without_a_change_the_version_stays_and_nobody_is_woken(sidecar: Sidecar) -> None:

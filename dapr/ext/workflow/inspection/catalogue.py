@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -29,6 +30,7 @@ DEFAULT_INTERVAL: Final = 1.0
 """The time between two passes, in seconds; a pass that took longer is followed by a pause as long as it took."""
 _ENDED_AGAIN: Final = 200
 _JOIN_SECONDS: Final = 5.0
+_NO_DATE: Final = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,12 @@ class Catalogue:
         return chosen
 
     def _publish(self, *, is_complete: bool, problem: str | None) -> None:
-        states = sorted(self._known.values(), key=lambda state: (state.created_at, state.instance_id), reverse=True)
+        states = sorted(self._known.values(), key=_age, reverse=True)
         with self._changed:
             self._snapshot = Snapshot(self._snapshot.version + 1, states, is_complete, problem)
             self._changed.notify_all()
+
+
+def _age(state: WorkflowState) -> tuple[bool, datetime, str]:
+    # An instance has no date until it runs: it is the newest then, or still to come.
+    return state.created_at == _NO_DATE, state.created_at, state.instance_id
