@@ -66,7 +66,8 @@ def test_it_prints_its_address_first_and_a_signal_ends_it_cleanly_whoever_is_con
             process.send_signal(number)
 
             out, err = process.communicate(timeout=DEADLINE)
-            assert wait.code() is grpc.StatusCode.UNAVAILABLE
+            # Either end may be first to give the call up.
+            assert wait.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
     assert process.returncode == 0, err
     assert out == ''
     assert 'Traceback' not in err
