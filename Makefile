@@ -33,7 +33,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
 
-demo: $(READY)  ## run an order-processing workflow on the emulator, and show it turn by turn
+demo: $(READY) $(if $(filter daprd,$(DEMO_SIDECAR)),$(NEEDED_DAPRD))  ## an order turn by turn, a long workflow, a killed worker: on the emulator, or DEMO_SIDECAR=daprd
 	$(VENV)/bin/python -m examples.demo
 
 test: lint docs test-unit test-e2e  ## what CI asks of a change: lint, docs, test-unit and test-e2e

@@ -1,0 +1,1 @@
+"""What is special, in a minute: `make demo`. See `examples.demo.__main__`."""
