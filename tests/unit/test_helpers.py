@@ -369,7 +369,7 @@ def wrapped(*args: Any) -> Any:
         (Async().method, True),
         (functools.partial(asynchronous), True),
         (functools.partial(Async()), True),
-        (wrapped, True),
+        (wrapped, False),
         (blocking, False),
         (Blocking(), False),
         (functools.partial(blocking), False),

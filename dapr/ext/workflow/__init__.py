@@ -17,6 +17,7 @@ from dapr.ext.workflow._durabletask.propagation import (
 from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow._durabletask.task import Task, WhenAllTask, WhenAnyTask, when_all, when_any
 from dapr.ext.workflow._version import __version__
+from dapr.ext.workflow.converter import DataConversionError, DataConverter, JsonDataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.mcp import DaprMCPClient, MCPToolDef
@@ -40,7 +41,10 @@ __all__ = [
     'DaprMCPClient',
     'DaprWorkflowClient',
     'DaprWorkflowContext',
+    'DataConversionError',
+    'DataConverter',
     'FailureDetails',
+    'JsonDataConverter',
     'MCPToolDef',
     'PropagatedHistory',
     'PropagationNotFoundError',

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from dapr.ext.workflow._durabletask.clients import state as client_state
+from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.logger.logger import configure
 from dapr.ext.workflow.util import api_token_metadata, get_grpc_channel_options, getAddress
@@ -33,9 +34,11 @@ def engine_arguments(
     }
 
 
-def as_state(state: client_state.WorkflowState | None) -> WorkflowState | None:
-    """The engine's state as apps see it; None stays None."""
-    return None if state is None else WorkflowState(state)
+def as_state(
+    state: client_state.WorkflowState | None, data_converter: DataConverter | None = None
+) -> WorkflowState | None:
+    """The engine's state as apps see it, whose payloads the converter reads; None stays None."""
+    return None if state is None else WorkflowState(state, data_converter)
 
 
 def warn_of_reuse_policy(reuse_id_policy: object) -> None:

@@ -14,9 +14,11 @@ from dapr.ext.workflow.client_support import (
     rerun_input,
     warn_of_reuse_policy,
 )
+from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.util import api_timeout
+from dapr.ext.workflow.values.payloads import payloads_of
 from dapr.ext.workflow.workflow_context import Workflow
 from dapr.ext.workflow.workflow_management import (
     UNSET,
@@ -51,9 +53,12 @@ class DaprWorkflowClient:
         max_grpc_message_length: The limit of gRPC messages in both directions, in bytes. Default: the engine's own.
         call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): what
             `DAPR_API_TIMEOUT_SECONDS` says, else none.
+        data_converter: How inputs, outputs and events become payloads, and come back: the one of the workers. None
+            (default): as JSON (`JsonDataConverter`).
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
+        TypeError: `data_converter` is no converter.
     """
 
     def __init__(
@@ -64,13 +69,16 @@ class DaprWorkflowClient:
         max_grpc_message_length: int | None = None,
         *,
         call_timeout: float | None = None,
+        data_converter: DataConverter | None = None,
     ) -> None:
         self._logger = Logger('DaprWorkflowClient', logger_options)  # apps reach for it
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__obj = engine.TaskHubGrpcClient(
             **engine_arguments(host, port, logger_options, max_grpc_message_length),
             call_timeout=api_timeout() if call_timeout is None else call_timeout,
+            payloads=payloads_of(data_converter),
         )
+        self._data_converter = data_converter
 
     @property
     def address(self) -> str | None:
@@ -144,7 +152,10 @@ class DaprWorkflowClient:
         Returns:
             The state, or None when there is no such instance.
         """
-        return as_state(self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, app_id=app_id))
+        return as_state(
+            self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, app_id=app_id),
+            self._data_converter,
+        )
 
     def wait_for_workflow_start(
         self,
@@ -171,7 +182,8 @@ class DaprWorkflowClient:
         return as_state(
             self.__obj.wait_for_orchestration_start(
                 instance_id, fetch_payloads=fetch_payloads, timeout=timeout_in_seconds, app_id=app_id
-            )
+            ),
+            self._data_converter,
         )
 
     def wait_for_workflow_completion(
@@ -199,7 +211,8 @@ class DaprWorkflowClient:
         return as_state(
             self.__obj.wait_for_orchestration_completion(
                 instance_id, fetch_payloads=fetch_payloads, timeout=timeout_in_seconds, app_id=app_id
-            )
+            ),
+            self._data_converter,
         )
 
     def raise_workflow_event(

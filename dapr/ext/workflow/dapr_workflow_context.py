@@ -18,6 +18,7 @@ from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.lookup import MISSING, missing_attribute
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_activity_context import Activity
 from dapr.ext.workflow.workflow_context import Workflow, WorkflowContext
 
@@ -129,14 +130,18 @@ class DaprWorkflowContext(WorkflowContext):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
-        return self.__obj.call_activity(
+        task = self.__obj.call_activity(
             name_of(activity),
             input=input,
             retry_policy=None if retry_policy is None else retry_policy.obj,
             app_id=app_id,
             propagation=propagation,
         )
+        if return_type is None and not isinstance(activity, str):
+            return_type = result_type(activity)
+        return task if return_type is None else self.__read_as(task, return_type)
 
     @typed_as(WorkflowContext.call_child_workflow)
     def call_child_workflow(
@@ -148,8 +153,9 @@ class DaprWorkflowContext(WorkflowContext):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
-        return self.__obj.call_sub_orchestrator(
+        task = self.__obj.call_sub_orchestrator(
             name_of(workflow),
             input=input,
             instance_id=instance_id,
@@ -157,9 +163,17 @@ class DaprWorkflowContext(WorkflowContext):
             app_id=app_id,
             propagation=propagation,
         )
+        if return_type is None and not isinstance(workflow, str):
+            return_type = result_type(workflow)
+        return task if return_type is None else self.__read_as(task, return_type)
 
-    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
-        return self.__obj.wait_for_external_event(name, timeout=timeout)
+    @typed_as(WorkflowContext.wait_for_external_event)
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
+    ) -> Task[Any]:
+        # Given on only where it was given: contexts that tests of apps make need not know it.
+        options = {} if data_type is None else {'data_type': data_type}
+        return self.__obj.wait_for_external_event(name, timeout=timeout, **options)
 
     def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
         self.__obj.continue_as_new(new_input, save_events=save_events)
@@ -169,3 +183,10 @@ class DaprWorkflowContext(WorkflowContext):
 
     def get_propagated_history(self) -> PropagatedHistory | None:
         return self.__obj.get_propagated_history()
+
+    def __read_as(self, task: Task[Any], return_type: Any) -> Task[Any]:
+        # After the call, and only by contexts of the engine's: those that tests of apps make need not know of it.
+        read_result_as = getattr(self.__obj, 'read_result_as', None)
+        if read_result_as is not None:
+            read_result_as(task, return_type)
+        return task

@@ -1,16 +1,26 @@
-"""The names that workflows and activities go by."""
+"""The names that workflows and activities go by.
+
+A function carries its name as an attribute, which other packages read and set. What can have none (builtins, objects
+with slots), and methods, of which each object has its own, have theirs in a table here.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import types
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
-__all__ = ['alternate_name', 'function_of', 'given_name', 'mark_registered', 'name_of', 'set_name']
+__all__ = ['alternate_name', 'given_name', 'identity_of', 'mark_registered', 'name_of', 'register_name', 'set_name']
 
 F = TypeVar('F', bound=Callable[..., Any])
 
 # Other packages read and set it.
 _ATTRIBUTE: Final = '_dapr_alternate_name'
+
+# By object, then by the id of the function: an object's method is another one at each access.
+_names: WeakKeyDictionary[Any, dict[int, str]] = WeakKeyDictionary()
 
 
 def alternate_name(name: str | None = None) -> Callable[[F], F]:
@@ -54,25 +64,54 @@ def name_of(target: Callable[..., Any] | str) -> str:
 
 def given_name(fn: Callable[..., Any]) -> str | None:
     """The function's alternate name, or None."""
+    if type(fn) is not types.FunctionType:
+        holder, key = _place(fn)
+        with contextlib.suppress(TypeError):  # cannot be hashed, or cannot be referred to weakly
+            names = _names.get(holder)
+            if names is not None and key in names:
+                return names[key]
     name: str | None = getattr(fn, _ATTRIBUTE, None)
     return name
 
 
-def function_of(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function behind a method, which is another object at each access; anything else as it is."""
-    function: Callable[..., Any] = getattr(fn, '__func__', fn)
-    return function
+def identity_of(fn: Callable[..., Any]) -> tuple[int, int]:
+    """What tells one workflow or activity from another: the function, and for a method its object, too."""
+    return (id(fn.__self__), id(fn.__func__)) if isinstance(fn, types.MethodType) else (0, id(fn))
 
 
 def set_name(fn: Callable[..., Any], name: str) -> None:
-    """Gives a function, or the one behind a method, its alternate name."""
-    setattr(function_of(fn), _ATTRIBUTE, name)
+    """Gives a function, or the one behind a method, its alternate name; one that can have none goes by it in here."""
+    function = fn.__func__ if isinstance(fn, types.MethodType) else fn
+    try:
+        setattr(function, _ATTRIBUTE, name)
+    except (AttributeError, TypeError):
+        _note_name(fn, name)
+
+
+def register_name(fn: Callable[..., Any], name: str) -> None:
+    """Takes note of the name that a function is registered by; for a method, that of this object alone."""
+    if not isinstance(fn, types.MethodType):
+        set_name(fn, name)
+    elif getattr(fn, _ATTRIBUTE, fn.__name__) != name:
+        _note_name(fn, name)
 
 
 def mark_registered(fn: Callable[..., Any], kind: str) -> None:
     """Notes on a function, or the one behind a method, that it is registered as a 'Workflow' or an 'Activity'. For
     others to read: a function may be registered with several runtimes."""
-    setattr(function_of(fn), f'_{kind.lower()}_registered', True)
+    function = fn.__func__ if isinstance(fn, types.MethodType) else fn
+    with contextlib.suppress(AttributeError, TypeError):  # it takes no attributes
+        setattr(function, f'_{kind.lower()}_registered', True)
+
+
+def _note_name(fn: Callable[..., Any], name: str) -> None:
+    holder, key = _place(fn)
+    with contextlib.suppress(TypeError):  # nothing can be kept of it: it is called by its name
+        _names.setdefault(holder, {})[key] = name
+
+
+def _place(fn: Callable[..., Any]) -> tuple[Any, int]:
+    return (fn.__self__, id(fn.__func__)) if isinstance(fn, types.MethodType) else (fn, 0)
 
 
 def _own_name(fn: Callable[..., Any]) -> str | None:

@@ -18,6 +18,7 @@ from dapr.ext.workflow._durabletask.call_types import (
     TInput,
     TOutput,
     TResult,
+    TReturned,
     WithInput,
     WithoutInput,
 )
@@ -228,7 +229,14 @@ class WorkflowContext(ABC):
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
-    def call_activity(self, activity: str, *, input: Any = None, **options: Unpack[CallOptions]) -> Task[Any]: ...
+    def call_activity(
+        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions]
+    ) -> Task[TReturned]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions]
+    ) -> Task[Any]: ...
     @abstractmethod
     def call_activity(
         self,
@@ -238,6 +246,7 @@ class WorkflowContext(ABC):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
         """Schedules an activity.
 
@@ -247,6 +256,8 @@ class WorkflowContext(ABC):
             retry_policy: How it is tried again when it fails; None (default): not at all.
             app_id: The Dapr app that runs it; None (default): this one.
             propagation: How much of the workflow's history goes with it; None (default): none.
+            return_type: The type that the result is read as, as annotations have types. None (default): what the
+                function's annotation says; where there is none, as JSON gives it.
 
         Raises:
             ValueError: The activity has no name.
@@ -300,7 +311,12 @@ class WorkflowContext(ABC):
     @overload
     @abstractmethod
     def call_child_workflow(
-        self, workflow: str, *, input: Any = None, **options: Unpack[ChildOptions]
+        self, workflow: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[ChildOptions]
+    ) -> Task[TReturned]: ...
+    @overload
+    @abstractmethod
+    def call_child_workflow(
+        self, workflow: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions]
     ) -> Task[Any]: ...
     @abstractmethod
     def call_child_workflow(
@@ -312,6 +328,7 @@ class WorkflowContext(ABC):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
         """Starts a child workflow.
 
@@ -322,19 +339,35 @@ class WorkflowContext(ABC):
             retry_policy: How it is tried again when it fails; None (default): not at all.
             app_id: The Dapr app that runs it; None (default): this one.
             propagation: How much of the workflow's history goes with it; None (default): none.
+            return_type: The type that the result is read as, as annotations have types. None (default): what the
+                function's annotation says; where there is none, as JSON gives it.
 
         Raises:
             ValueError: The workflow has no name.
         """
 
+    @overload
     @abstractmethod
-    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: type[TReturned]
+    ) -> Task[TReturned]: ...
+    @overload
+    @abstractmethod
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
+    ) -> Task[Any]: ...
+    @abstractmethod
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
+    ) -> Task[Any]:
         """The wait for an event that a client raises.
 
         Args:
             name: The event's name; case does not matter.
             timeout: How long, or until when (without a time zone: UTC), to wait; then the task fails with TimeoutError.
                 None (default) or a negative duration: no limit.
+            data_type: The type that its payload is read as, as annotations have types; one that cannot be read so
+                raises where the event is waited for. None (default): as JSON gives it.
         """
 
     @abstractmethod

@@ -17,9 +17,19 @@ from dapr.ext.workflow._durabletask.replay.standing import StandingTask
 from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow.adapters import adapt_activity, adapt_async_workflow, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
+from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.logger import Logger, LoggerOptions
-from dapr.ext.workflow.naming import alternate_name, function_of, given_name, mark_registered, name_of, set_name
+from dapr.ext.workflow.naming import (
+    alternate_name,
+    given_name,
+    identity_of,
+    mark_registered,
+    name_of,
+    register_name,
+)
 from dapr.ext.workflow.util import sdk_settings
+from dapr.ext.workflow.values.annotations import signature_of
+from dapr.ext.workflow.values.payloads import payloads_of
 
 __all__ = ['WorkflowRuntime', 'alternate_name']
 
@@ -57,11 +67,14 @@ class WorkflowRuntime:
 
         blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
             event loop, is told in the log, with its stack. None (default): 2; zero or less: never.
+        data_converter: How inputs, results and events become payloads, and come back. None (default): as JSON, by what
+            annotations say (`JsonDataConverter`).
 
     For the other numbers, None, zero or less stand for the default.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
+        TypeError: `data_converter` is no converter.
     """
 
     def __init__(
@@ -81,10 +94,12 @@ class WorkflowRuntime:
         history_cache_max_bytes: int | None = None,
         disable_sticky_execution: bool = False,
         blocked_warning_after: float | None = None,
+        *,
+        data_converter: DataConverter | None = None,
     ) -> None:
         self._logger = Logger('WorkflowRuntime', logger_options)
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
-        self._registered: set[tuple[str, int]] = set()
+        self._registered: dict[tuple[str, tuple[int, int]], str] = {}
         self._started = threading.Event()
         arguments = engine_arguments(host, port, logger_options, max_grpc_message_length)
         arguments['stop_timeout'] = _SHUTDOWN_SECONDS
@@ -104,6 +119,7 @@ class WorkflowRuntime:
             history_cache_max_instances=history_cache_max_instances or 0,
             history_cache_max_bytes=history_cache_max_bytes or 0,
             disable_sticky_execution=disable_sticky_execution,
+            payloads=payloads_of(data_converter),
         )
 
     def __enter__(self) -> WorkflowRuntime:
@@ -125,6 +141,7 @@ class WorkflowRuntime:
 
         Raises:
             ValueError: It or its name is registered already, it has another alternate name, or no name.
+            TypeError: It is a class, or cannot be called.
         """
         registered = self._new_name('Workflow', fn, name)
         self._registry.add_named_orchestrator(registered, adapt_workflow(fn))
@@ -144,6 +161,7 @@ class WorkflowRuntime:
 
         Raises:
             ValueError: It or its name is registered already, it has another alternate name, or no name.
+            TypeError: It is a class, or cannot be called.
             WorkflowValidationError: There is no such mode.
         """
         registered = self._new_name('Workflow', fn, name)
@@ -163,6 +181,7 @@ class WorkflowRuntime:
 
         Raises:
             ValueError: It or the version is registered already, it has another alternate name, or no name.
+            TypeError: It is a class, or cannot be called.
         """
         if not name:
             raise ValueError('A non-empty orchestrator name is required.')
@@ -182,6 +201,7 @@ class WorkflowRuntime:
 
         Raises:
             ValueError: It or its name is registered already, it has another alternate name, or no name.
+            TypeError: It is a class, or cannot be called.
         """
         registered = self._new_name('Activity', fn, name)
         self._registry.add_named_activity(registered, adapt_activity(fn))
@@ -361,18 +381,33 @@ class WorkflowRuntime:
     def _new_name(self, kind: str, fn: Callable[..., Any], name: str | None) -> str:
         if fn is None:
             raise ValueError(f'A {kind.lower()} function argument is required.')
-        present = given_name(fn)
         own = getattr(fn, '__name__', repr(fn))
-        if (kind, id(function_of(fn))) in self._registered:
-            raise ValueError(f'{kind} {own} already registered as {present}')
+        if isinstance(fn, type) or not callable(fn):
+            what = f'the class {own}' if isinstance(fn, type) else repr(fn)
+            raise TypeError(
+                f'{what} cannot be registered as {"an activity" if kind == "Activity" else "a workflow"}: give a '
+                'function, a method, or an object with __call__.'
+            )
+        present = given_name(fn)
+        registered = self._registered.get((kind, identity_of(fn)))
+        if registered is not None:
+            raise ValueError(f'{kind} {own} already registered as {registered}')
         if name and present is not None and present != name:
             raise ValueError(f'{kind} {own} already has an alternate name {present}')
         return name or name_of(fn)
 
     def _note(self, kind: str, fn: Callable[..., Any], name: str) -> None:
-        set_name(fn, name)
+        register_name(fn, name)
         mark_registered(fn, kind)
-        self._registered.add((kind, id(function_of(fn))))
+        self._registered[(kind, identity_of(fn))] = name
+        for unresolved in signature_of(fn).unresolved:
+            self._logger.warning(
+                "%s '%s': an annotation cannot be resolved, %s: its values are left as JSON gives them. Import what it "
+                'names at run time (not under TYPE_CHECKING), in the module of the function.',
+                kind,
+                name,
+                unresolved,
+            )
 
 
 def _decorate(fn: F | None, register: Callable[[F], None]) -> F | Callable[[F], F]:

@@ -6,14 +6,20 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from dapr.ext.workflow._durabletask.clients import state as client_state
 from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus
 from dapr.ext.workflow._durabletask.failures import FailureDetails
+from dapr.ext.workflow._durabletask.internal.payloads import unreadable
+from dapr.ext.workflow.converter import DataConverter, JsonDataConverter
 from dapr.ext.workflow.lookup import MISSING, missing_attribute
 
 __all__ = ['WorkflowState', 'WorkflowStatus']
+
+T = TypeVar('T')
+
+_DEFAULT_CONVERTER = JsonDataConverter()
 
 
 class WorkflowStatus(Enum):
@@ -52,6 +58,7 @@ class WorkflowState:
 
     Args:
         state: The state as the engine's client gives it.
+        data_converter: What reads its payloads. None (default): `JsonDataConverter`.
     """
 
     instance_id: str
@@ -64,8 +71,9 @@ class WorkflowState:
     failure_details: FailureDetails | None
     raise_if_failed: Callable[[], None]
 
-    def __init__(self, state: client_state.WorkflowState) -> None:
+    def __init__(self, state: client_state.WorkflowState, data_converter: DataConverter | None = None) -> None:
         self.__obj = state
+        self.__converter = data_converter
 
     if not TYPE_CHECKING:  # to checkers, a name that is not declared is a mistake
 
@@ -87,6 +95,39 @@ class WorkflowState:
     def runtime_status(self) -> WorkflowStatus:
         """How the workflow stands."""
         return _STATUSES.get(self.__obj.runtime_status, WorkflowStatus.UNKNOWN)
+
+    @overload
+    def input(self, type: type[T]) -> T: ...
+    @overload
+    def input(self, type: Any = None) -> Any: ...
+    def input(self, type: Any = None) -> Any:
+        """The input that the workflow was started with, as a value.
+
+        Args:
+            type: The type that it is read as, as annotations have types. None (default): as JSON gives it.
+
+        Returns:
+            It; None when there is none, or none was fetched.
+
+        Raises:
+            ValueError: It is not JSON, or not of that type (`DataConversionError`): the message says where in it, what
+                was expected and what came.
+        """
+        return self.__read('input', self.__obj.serialized_input, type)
+
+    @overload
+    def output(self, type: type[T]) -> T: ...
+    @overload
+    def output(self, type: Any = None) -> Any: ...
+    def output(self, type: Any = None) -> Any:
+        """What the workflow came to, as a value. Arguments, result and errors as for `input`."""
+        return self.__read('output', self.__obj.serialized_output, type)
+
+    def __read(self, what: str, text: str | None, target_type: Any) -> Any:
+        try:
+            return (self.__converter or _DEFAULT_CONVERTER).deserialize(text, target_type)
+        except ValueError as error:
+            raise unreadable(f"{what} of the workflow '{self.__obj.instance_id}'", error) from error
 
     def to_json(self) -> dict[str, Any]:
         """The state as a dict. Its times are datetimes, its status is the status's name, and `failure_details` is only

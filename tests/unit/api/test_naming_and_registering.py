@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -162,3 +163,102 @@ def test_methods_take_names_too() -> None:
         def work(self, ctx: Any) -> None: ...
 
     assert name_of(alternate_name('alt')(Activities().work)) == 'alt'
+
+
+class Work:
+    """Whose methods can be registered, for each object."""
+
+    def run(self, ctx: Any, inp: Any) -> Any:
+        return self, inp
+
+    @classmethod
+    def make(cls, ctx: Any, inp: Any) -> Any:
+        return cls, inp
+
+
+class MoreWork(Work):
+    pass
+
+
+class Slotted:
+    """Takes no attributes, and cannot be referred to weakly."""
+
+    __slots__ = ()
+
+    def __call__(self, ctx: Any, inp: Any) -> Any:
+        return inp
+
+
+@pytest.mark.parametrize('kind', ['workflow', 'activity'])
+class TestWhatIsTheSame:
+    def test_methods_of_two_objects_are_two(self, runtime: WorkflowRuntime, kind: str) -> None:
+        register = getattr(runtime, f'register_{kind}')
+        first, second, inherited = Work(), Work(), MoreWork()
+        register(first.run)
+        register(second.run, name='second')
+        register(inherited.run, name='inherited')
+        register(Work.make)
+        register(MoreWork.make, name='more')
+
+        named = [first.run, second.run, inherited.run, Work.make, MoreWork.make, Work().run]
+        assert [name_of(fn) for fn in named] == ['run', 'second', 'inherited', 'make', 'more', 'run']
+
+    def test_a_method_of_one_object_is_one(self, runtime: WorkflowRuntime, kind: str) -> None:
+        register, work = getattr(runtime, f'register_{kind}'), Work()
+        register(work.run, name='given')
+
+        with pytest.raises(ValueError, match=f'{kind.capitalize()} run already registered as given'):
+            register(work.run)
+        with pytest.raises(ValueError, match='already exists'):
+            register(Work().run, name='given')
+
+    @pytest.mark.parametrize('fn', [Slotted(), math.sqrt, 'a method'.join, functools.partial(new_function())])
+    def test_what_takes_no_attributes_is_registered_all_the_same(
+        self, runtime: WorkflowRuntime, kind: str, fn: Any
+    ) -> None:
+        getattr(runtime, f'register_{kind}')(fn, name='given')
+
+        assert 'given' in TestWorkflowsAndActivitiesAlike().names(runtime, kind)
+        with pytest.raises(ValueError, match='already registered as given'):
+            getattr(runtime, f'register_{kind}')(fn, name='other')
+
+    @pytest.mark.parametrize('fn', [Work, int, 5, 'name'])
+    def test_classes_and_what_cannot_be_called_are_refused_and_leave_nothing(
+        self, runtime: WorkflowRuntime, kind: str, fn: Any
+    ) -> None:
+        with pytest.raises(TypeError, match=f'cannot be registered as an? {kind}: give a function'):
+            getattr(runtime, f'register_{kind}')(fn, name='given')
+
+        assert TestWorkflowsAndActivitiesAlike().names(runtime, kind) == []
+        getattr(runtime, f'register_{kind}')(new_function(), name='given')
+
+
+def test_a_builtin_is_called_by_the_name_that_it_was_given(runtime: WorkflowRuntime) -> None:
+    runtime.register_activity(math.hypot, name='length')
+
+    assert name_of(math.hypot) == 'length'
+
+
+def test_an_annotation_that_cannot_be_resolved_is_told_once_at_registration(
+    runtime: WorkflowRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fn(ctx: Any, inp: NotThere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    caplog.set_level('WARNING')
+    runtime.register_activity(fn)
+    adapted = registry(runtime).activities['fn']
+
+    assert adapted(None, 5) is None
+    (record,) = caplog.records
+    assert "Activity 'fn': an annotation cannot be resolved, that of its input, 'NotThere'" in record.getMessage()
+
+
+def test_a_wrapper_that_says_it_wraps_itself_is_registered(runtime: WorkflowRuntime) -> None:
+    def fn(*args: Any) -> Any:
+        return args[1:]
+
+    fn.__wrapped__ = fn  # type: ignore[attr-defined]
+    runtime.register_activity(fn)
+    runtime.register_workflow(fn)
+
+    assert set(registry(runtime).activities) == set(registry(runtime).orchestrators) == {'fn'}

@@ -292,7 +292,7 @@ def _decorated(*arguments: Any) -> Any:
         (_coroutine, True),
         (functools.partial(_coroutine), True),
         (_AsyncCallable(), True),
-        (_decorated, True),
+        (_decorated, False),
         (_sync, False),
         (functools.partial(_sync), False),
     ],

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dapr.ext.workflow._durabletask import worker as worker_module
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN
 from dapr.ext.workflow._durabletask.transport import stream as stream_module
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from tests.support.fake_sidecar import DEADLINE_SECONDS, FakeSidecar
@@ -134,6 +135,7 @@ def test_the_constructor_is_the_contracts_and_has_sticky_execution(new_worker: N
         'history_cache_max_bytes': 0,
         'disable_sticky_execution': False,
         'blocked_warning_after': 2.0,
+        'payloads': PLAIN,
     }
     options = ConcurrencyOptions(7)
     assert new_worker(concurrency_options=options).concurrency_options is options

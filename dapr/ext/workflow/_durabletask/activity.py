@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers, shared
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError, near_names
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
@@ -34,6 +34,7 @@ class _ActivityExecutor:
         logger: The worker's.
         shutting_down: Set when the worker is stopping, for the activities to see. Default: it never is.
         known: The activities that are registered, for the error about one that is not. Default: none.
+        payloads: How values become payloads. Default: as plain JSON.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class _ActivityExecutor:
         logger: logging.Logger,
         shutting_down: threading.Event | None = None,
         known: Mapping[str, Activity] | None = None,
+        payloads: Payloads = PLAIN,
     ) -> None:
+        self._payloads = payloads
         self._logger = logger
         self._shutting_down = shutting_down
         self._known = {} if known is None else known
@@ -57,6 +60,7 @@ class _ActivityExecutor:
         propagated_history: PropagatedHistory | None = None,
         *,
         attempt: int = 1,
+        hand_over: Callable[[Awaitable[Any], ActivityContext], None] | None = None,
     ) -> str | None:
         """Runs a sync activity.
 
@@ -69,9 +73,11 @@ class _ActivityExecutor:
             task_execution_id: What all attempts of this call have in common. Default: not known.
             propagated_history: The history that the workflow sent along. Default: none.
             attempt: Which attempt of the call this is, as far as is known. Default: the first.
+            hand_over: Takes what it returns where that is to be awaited, as with a sync wrapper of an async function,
+                and the activity's context. Default: that is an error.
 
         Returns:
-            The result as JSON; None when the activity returned None.
+            The result as JSON; None when the activity returned None, and when what it returned was handed over.
 
         Raises:
             ActivityNotRegisteredError: `fn` is None.
@@ -83,13 +89,22 @@ class _ActivityExecutor:
         activity = self._registered(fn, name)
         context = self._context(orchestration_id, name, task_id, task_execution_id, propagated_history, attempt)
         with _logged_as(context):
-            result = activity(context, decode_input(activity, encoded_input))
+            result = activity(context, self._input(activity, encoded_input))
+        if hand_over is not None and inspect.isawaitable(result):
+            hand_over(result, context)
+            return None
         if inspect.iscoroutine(result):
             result.close()  # else Python warns, somewhere later, that it was never awaited
             raise RuntimeError(
                 f"Activity '{name}' returned a coroutine on the sync path: it was called as a sync one, since it does "
                 "not look like an async one. Define it with 'async def', or use functools.wraps in what wraps it."
             )
+        return self._encoded(name, result)
+
+    async def awaited(self, name: str, awaitable: Awaitable[Any], context: ActivityContext) -> str | None:
+        """Awaits what a sync activity has handed over; result and errors as for `execute`."""
+        with _logged_as(context):
+            result = await awaitable
         return self._encoded(name, result)
 
     async def execute_async(
@@ -108,7 +123,7 @@ class _ActivityExecutor:
         activity = self._registered(fn, name)
         context = self._context(orchestration_id, name, task_id, task_execution_id, propagated_history, attempt)
         with _logged_as(context):
-            result = activity(context, decode_input(activity, encoded_input))
+            result = activity(context, self._input(activity, encoded_input))
             if inspect.isawaitable(result):
                 result = await result
         return self._encoded(name, result)
@@ -140,11 +155,14 @@ class _ActivityExecutor:
             )
         return fn
 
+    def _input(self, activity: Activity, encoded_input: str | None) -> Any:
+        return self._payloads.decode_input(activity, encoded_input) if encoded_input else None
+
     def _encoded(self, name: str, result: Any) -> str | None:
         if result is None:
             return None
         try:
-            return shared.to_json(result)
+            return self._payloads.encode(result)
         except Exception as error:
             raise TypeError(f"The result of the activity '{name}' cannot be encoded as JSON: {error}") from error
 
@@ -199,6 +217,21 @@ class Served(NamedTuple):
     span: ActivitySpan | None
 
 
+OnLoop = Callable[[Callable[[Any], Coroutine[Any, Any, Any]], Callable[[Any], None], Any], None]
+"""Has a function awaited on the event loop, and a second one called, off it, with what that gave: for an argument."""
+
+
+class _HandedOver(NamedTuple):
+    """What a sync activity has returned to be awaited, with all that goes on with it."""
+
+    item: pb.WorkItem
+    awaitable: Awaitable[Any]
+    context: ActivityContext
+    variables: contextvars.Context
+    span: ActivitySpan | None
+    started: float
+
+
 class Activities:
     """Serves activity work items, on whichever threads or event loop it is called on.
 
@@ -211,6 +244,7 @@ class Activities:
         logger: Where failures of activities are told, and each call at debug level.
         running: Takes note of what runs. Default: no one looks.
         shutting_down: Set when the worker is stopping. Default: it never is.
+        on_loop: Runs what sync activities return to be awaited. Default: that is an error.
     """
 
     def __init__(
@@ -220,13 +254,15 @@ class Activities:
         logger: logging.Logger,
         running: RunningWork | None = None,
         shutting_down: threading.Event | None = None,
+        on_loop: OnLoop | None = None,
     ) -> None:
+        self._on_loop = on_loop
         self._registry = registry
         self._answers = answers
         self._logger = logger
         self._running = running or RunningWork()
         self._shutting_down = shutting_down or threading.Event()
-        self._executor = _ActivityExecutor(logger, self._shutting_down, registry.activities)
+        self._executor = _ActivityExecutor(logger, self._shutting_down, registry.activities, registry.payloads)
         self._failed_attempts = FailedAttempts()
 
     def is_async(self, item: pb.WorkItem) -> bool:
@@ -247,7 +283,18 @@ class Activities:
             attempt = self._failed_attempts.number(request)
             try:
                 fn = self._registry.get_activity(request.name)
-                _set_result(response, self._executor.execute(fn, *_arguments(request), attempt=attempt))
+                handed_over: list[tuple[Awaitable[Any], ActivityContext]] = []
+                result = self._executor.execute(
+                    fn,
+                    *_arguments(request),
+                    attempt=attempt,
+                    hand_over=None if self._on_loop is None else lambda *given: handed_over.append(given),
+                )
+                if handed_over and self._on_loop is not None:
+                    rest = _HandedOver(item, *handed_over[0], contextvars.copy_context(), span, started)
+                    self._on_loop(self._serve_rest, self.answer, rest)
+                    return
+                _set_result(response, result)
                 self._tell_completed(request, started)
             except BaseException as error:  # SystemExit too: it must not end the pool's thread
                 self._set_failure(request, response, error, span)
@@ -260,14 +307,33 @@ class Activities:
         cancels, since it is stopping, gets no answer (None), so that it is run again elsewhere.
         """
         request = item.activityRequest
+        attempt = self._failed_attempts.number(request)
+
+        async def execute() -> str | None:
+            fn = self._registry.get_activity(request.name)
+            return await self._executor.execute_async(fn, *_arguments(request), attempt=attempt)
+
+        return await self._served(item, begin_span(request), time.perf_counter(), execute())
+
+    async def _serve_rest(self, rest: _HandedOver) -> Served | None:
+        """The second half of a sync activity that has returned something to await: in the context of the first."""
+        awaited = self._executor.awaited(rest.item.activityRequest.name, rest.awaitable, rest.context)
+        task = rest.variables.run(asyncio.get_running_loop().create_task, awaited)
+        return await self._served(rest.item, rest.span, rest.started, task, rest.variables)
+
+    async def _served(
+        self,
+        item: pb.WorkItem,
+        span: ActivitySpan | None,
+        started: float,
+        result: Awaitable[str | None],
+        variables: contextvars.Context | None = None,
+    ) -> Served | None:
+        request = item.activityRequest
         response = _response(item)
-        span = begin_span(request)
         with self._running.activity(request, is_async=True):
-            started = time.perf_counter()
-            attempt = self._failed_attempts.number(request)
             try:
-                fn = self._registry.get_activity(request.name)
-                _set_result(response, await self._executor.execute_async(fn, *_arguments(request), attempt=attempt))
+                _set_result(response, await result)
                 self._tell_completed(request, started)
             except BaseException as error:  # SystemExit too: it must not end the event loop
                 if isinstance(error, asyncio.CancelledError) and self._shutting_down.is_set():
@@ -276,7 +342,7 @@ class Activities:
                         span.end()
                     return None
                 self._set_failure(request, response, error, span)
-        return Served(response, contextvars.copy_context(), span)
+        return Served(response, variables or contextvars.copy_context(), span)
 
     def answer(self, served: Served | None) -> None:
         """Sends what `serve_async` returned. Never raises."""

@@ -17,6 +17,7 @@ from typing_extensions import final
 TContext = TypeVar('TContext')
 TInput = TypeVar('TInput')
 TOutput = TypeVar('TOutput')
+TReturned = TypeVar('TReturned')
 _Context = TypeVar('_Context', contravariant=True)
 _Input = TypeVar('_Input', contravariant=True)
 _Output = TypeVar('_Output', covariant=True)

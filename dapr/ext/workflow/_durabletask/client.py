@@ -29,6 +29,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.internal.homes import claim
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.call_metadata import with_call_metadata
 from dapr.ext.workflow._durabletask.transport.settings import outgoing_metadata
@@ -79,6 +80,7 @@ class TaskHubGrpcClient:
         channel: A channel to use instead of making one; it stays open when the client is closed, and all of the above
             but the logging is the channel's own affair. Default: None.
         call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): none.
+        payloads: How values become payloads. Default: as plain JSON.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -96,7 +98,9 @@ class TaskHubGrpcClient:
         channel_options: Sequence[tuple[str, Any]] | None = None,
         channel: grpc.Channel | None = None,
         call_timeout: float | None = None,
+        payloads: Payloads = PLAIN,
     ) -> None:
+        self._payloads = payloads
         self._logger = shared.get_logger('client', log_handler, log_formatter)
         self._limits = {} if call_timeout is None else {'timeout': call_timeout}
         self._owns_channel = channel is None
@@ -181,7 +185,9 @@ class TaskHubGrpcClient:
         name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
         if reuse_id_policy is not None:
             requests.warn_of_reuse_policy(self._logger)
-        return self._call(requests.schedule(name, input, instance_id, start_at, enforce_unique_instance_id, app_id))
+        return self._call(
+            requests.schedule(name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads)
+        )
 
     def get_orchestration_state(
         self, instance_id: str, *, fetch_payloads: bool = True, app_id: str | None = None
@@ -261,7 +267,7 @@ class TaskHubGrpcClient:
             data: Its payload; None (default): none.
             app_id: The app that owns the instance.
         """
-        self._call(requests.raise_event(instance_id, event_name, data, app_id))
+        self._call(requests.raise_event(instance_id, event_name, data, app_id, self._payloads))
 
     def terminate_orchestration(
         self, instance_id: str, *, output: Any | None = None, recursive: bool = True, app_id: str | None = None
@@ -274,7 +280,7 @@ class TaskHubGrpcClient:
             recursive: Whether its children are ended, too. Default: True.
             app_id: The app that owns the instance.
         """
-        self._call(requests.terminate(instance_id, output, recursive, app_id))
+        self._call(requests.terminate(instance_id, output, recursive, app_id, self._payloads))
 
     def suspend_orchestration(self, instance_id: str, *, app_id: str | None = None) -> None:
         """Lets an instance stand still until it is resumed; without effect when it has ended."""
@@ -353,7 +359,14 @@ class TaskHubGrpcClient:
         """
         return self._call(
             requests.rerun(
-                instance_id, event_id, new_instance_id, input, overwrite_input, new_child_instance_id, app_id
+                instance_id,
+                event_id,
+                new_instance_id,
+                input,
+                overwrite_input,
+                new_child_instance_id,
+                app_id,
+                self._payloads,
             )
         )
 

@@ -16,6 +16,7 @@ from dapr.ext.workflow._durabletask.call_types import (
     TInput,
     TOutput,
     TResult,
+    TReturned,
     WithInput,
     WithoutInput,
 )
@@ -166,7 +167,14 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
-    def call_activity(self, activity: str, *, input: Any = None, **options: Unpack[CallOptions]) -> Task[Any]: ...
+    def call_activity(
+        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions]
+    ) -> Task[TReturned]: ...
+    @overload
+    @abstractmethod
+    def call_activity(
+        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions]
+    ) -> Task[Any]: ...
     @abstractmethod
     def call_activity(
         self,
@@ -176,6 +184,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
         """Schedules an activity.
 
@@ -185,6 +194,8 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
             retry_policy: How it is tried again when it fails; None (default): not at all.
             app_id: The Dapr app that runs it; None (default): this one.
             propagation: How much of the workflow's history goes with it; None (default): none.
+            return_type: The type that the result is read as, as annotations have types. None (default): what the
+                function's annotation says; where there is none, as JSON gives it.
         """
 
     @overload
@@ -235,7 +246,12 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
     @overload
     @abstractmethod
     def call_sub_orchestrator(
-        self, orchestrator: str, *, input: Any = None, **options: Unpack[ChildOptions]
+        self, orchestrator: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[ChildOptions]
+    ) -> Task[TReturned]: ...
+    @overload
+    @abstractmethod
+    def call_sub_orchestrator(
+        self, orchestrator: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions]
     ) -> Task[Any]: ...
     @abstractmethod
     def call_sub_orchestrator(
@@ -247,6 +263,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
         """Starts a child workflow.
 
@@ -257,10 +274,24 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
             retry_policy: How it is tried again when it fails; None (default): not at all.
             app_id: The Dapr app that runs it; None (default): this one.
             propagation: How much of the workflow's history goes with it; None (default): none.
+            return_type: The type that the result is read as, as annotations have types. None (default): what the
+                function's annotation says; where there is none, as JSON gives it.
         """
 
+    @overload
     @abstractmethod
-    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: type[TReturned]
+    ) -> Task[TReturned]: ...
+    @overload
+    @abstractmethod
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
+    ) -> Task[Any]: ...
+    @abstractmethod
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
+    ) -> Task[Any]:
         """The wait for an event that a client raises.
 
         Args:
@@ -268,6 +299,8 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
             timeout: How long, or until when (without a time zone: UTC), to wait. Then the task fails with
                 TimeoutError; with `timedelta(0)` at once, unless the event is there already. None (default) or a
                 negative duration: no limit.
+            data_type: The type that its payload is read as, as annotations have types; one that cannot be read so
+                raises where the event is waited for. None (default): as JSON gives it.
         """
 
     @abstractmethod

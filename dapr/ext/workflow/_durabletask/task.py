@@ -232,6 +232,9 @@ class Task(Generic[T_co]):
 class CompletableTask(Task[T]):
     """A task that the engine completes: an activity, a child workflow, an external event."""
 
+    # What reads its payload, where the code has said of which type it is.
+    _read: Callable[[str], Any] | None = None
+
     def complete(self, result: T) -> None:
         """Ends the task with a result.
 

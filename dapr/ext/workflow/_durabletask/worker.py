@@ -27,6 +27,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.internal.homes import claim
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.errors import (
     ActivityNotRegisteredError,
@@ -114,6 +115,7 @@ class TaskHubGrpcWorker:
             running workflow is kept between its turns, with every sidecar, and is given what is new.
         blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
             event loop, is told in the log, with its stack. Default: 2; zero or less: never.
+        payloads: How values become payloads. Default: as plain JSON.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -138,8 +140,9 @@ class TaskHubGrpcWorker:
         history_cache_max_bytes: int = 0,
         disable_sticky_execution: bool = False,
         blocked_warning_after: float = DEFAULT_LIMIT_SECONDS,
+        payloads: Payloads = PLAIN,
     ) -> None:
-        self._registry = _Registry()
+        self._registry = _Registry(payloads)
         self._logger = shared.get_logger('worker', log_handler, log_formatter)
         # Read now: what is wrong with it shall show where the worker is made, not at its start.
         self._host_address = host_address or shared.get_default_host_address()
@@ -416,8 +419,10 @@ class _Run:
             self._give_up_stream,
             self.running,
         )
-        self._activities = Activities(registry, completions, logger, self.running, self._shutting_down)
         self.dispatcher = Dispatcher(options, logger)
+        self._activities = Activities(
+            registry, completions, logger, self.running, self._shutting_down, self.dispatcher.async_activity
+        )
         self._watchdog: Watchdog | None = None
         if blocked_warning_after > 0:
             self._watchdog = Watchdog(self.running, self.dispatcher.async_loop, logger, blocked_warning_after)

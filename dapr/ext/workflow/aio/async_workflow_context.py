@@ -11,6 +11,7 @@ from dapr.ext.workflow._durabletask.replay.futures import WorkflowFuture
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_activity_context import Activity, WorkflowActivityContext
 from dapr.ext.workflow.workflow_context import Workflow
 
@@ -37,6 +38,7 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> WorkflowFuture[Any]:
         name = name_of(activity)
         task = self._context.call_activity(
@@ -45,6 +47,7 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
             retry_policy=None if retry_policy is None else retry_policy.obj,
             app_id=app_id,
             propagation=propagation,
+            return_type=_type_of(activity) if return_type is None else return_type,
         )
         return self._future(task, 'call_activity', name)
 
@@ -58,6 +61,7 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> WorkflowFuture[Any]:
         name = name_of(workflow)
         task = self._context.call_sub_orchestrator(
@@ -67,9 +71,14 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
             retry_policy=None if retry_policy is None else retry_policy.obj,
             app_id=app_id,
             propagation=propagation,
+            return_type=_type_of(workflow) if return_type is None else return_type,
         )
         return self._future(task, 'call_child_workflow', name)
 
     activity = call_activity
     call_sub_orchestrator = call_child_workflow
     sub_orchestrator = call_child_workflow
+
+
+def _type_of(called: Activity | Workflow | str) -> Any:
+    return None if isinstance(called, str) else result_type(called)

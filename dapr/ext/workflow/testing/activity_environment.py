@@ -8,11 +8,13 @@ from collections.abc import Callable
 from threading import Event
 from typing import Any
 
-from dapr.ext.workflow._durabletask.internal.json_codec import decode_input, from_json, to_json
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow.adapters import adapt_activity
+from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.values.annotations import result_type
+from dapr.ext.workflow.values.payloads import payloads_of
 
 __all__ = ['ActivityEnvironment']
 
@@ -31,6 +33,7 @@ class ActivityEnvironment:
         task_execution_id: What all attempts of the call have in common. Default: 'test-execution'.
         attempt: Which attempt it is. Default: 1.
         propagated_history: The history that the workflow sends along. None (default): none.
+        data_converter: As of `WorkflowRuntime`. None (default): `JsonDataConverter`.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class ActivityEnvironment:
         task_execution_id: str = 'test-execution',
         attempt: int = 1,
         propagated_history: PropagatedHistory | None = None,
+        data_converter: DataConverter | None = None,
     ) -> None:
+        self._payloads = payloads_of(data_converter)
         self._workflow_id = workflow_id
         self._task_id = task_id
         self._task_execution_id = task_execution_id
@@ -68,12 +73,12 @@ class ActivityEnvironment:
             Exception: What it raises.
         """
         result = self._call(activity, input)
-        return _through_json(asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
+        return self._came_back(activity, asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
 
     async def arun(self, activity: Callable[..., Any], input: Any = None) -> Any:
         """The same for asyncio: an async activity runs on the loop that is running."""
         result = self._call(activity, input)
-        return _through_json(await result if inspect.isawaitable(result) else result)
+        return self._came_back(activity, await result if inspect.isawaitable(result) else result)
 
     def _call(self, activity: Callable[..., Any], input: Any) -> Any:
         context = ActivityContext(
@@ -86,12 +91,16 @@ class ActivityEnvironment:
             shutting_down=self._shutting_down,
         )
         adapted = adapt_activity(activity)
-        return adapted(context, decode_input(adapted, None if input is None else to_json(input)))
+        text = None if input is None else self._payloads.encode(input)
+        return adapted(context, self._payloads.decode_input(adapted, text) if text else None)
+
+    def _came_back(self, activity: Callable[..., Any], result: Any) -> Any:
+        text = None if result is None else self._payloads.encode(result)
+        if not text:
+            return None
+        target_type = result_type(activity)
+        return self._payloads.decode(text) if target_type is None else self._payloads.reader(target_type)(text)
 
 
 async def _awaited(awaitable: Any) -> Any:
     return await awaitable
-
-
-def _through_json(result: Any) -> Any:
-    return None if result is None else from_json(to_json(result))

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 
 import grpc
 
-from dapr.ext.workflow._durabletask.internal.json_codec import from_json
 from dapr.ext.workflow.aio.dapr_workflow_client import DaprWorkflowClient as AsyncDaprWorkflowClient
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.naming import name_of
@@ -24,6 +23,7 @@ from dapr.ext.workflow.testing.hanging import what_hangs
 from dapr.ext.workflow.testing.mocks import UNSET, Mock, Mocks
 from dapr.ext.workflow.testing.places import EmulatedPlace, LocalPlace, Place, SidecarPlace
 from dapr.ext.workflow.testing.standins import EnvironmentStandIns
+from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_runtime import WorkflowRuntime
 from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 
@@ -276,7 +276,7 @@ class WorkflowEnvironment:
         """
         self._prepare(workflow, workflows, activities)
         started = self.client.schedule_new_workflow(workflow, input=input, instance_id=instance_id)
-        return _outcome(self.client.wait_for_workflow_completion(started))
+        return _outcome(self.client.wait_for_workflow_completion(started), workflow)
 
     async def arun(
         self,
@@ -290,7 +290,7 @@ class WorkflowEnvironment:
         """The same for asyncio."""
         self._prepare(workflow, workflows, activities)
         started = await self.aio_client.schedule_new_workflow(workflow, input=input, instance_id=instance_id)
-        return _outcome(await self.aio_client.wait_for_workflow_completion(started))
+        return _outcome(await self.aio_client.wait_for_workflow_completion(started), workflow)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -503,11 +503,10 @@ def _seconds(duration: timedelta | float) -> float:
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
-def _outcome(state: WorkflowState | None) -> Any:
+def _outcome(state: WorkflowState | None, workflow: Function | str) -> Any:
     if state is None:
         raise RuntimeError('the workflow is gone: it was purged')
     state.raise_if_failed()
-    output = None if state.serialized_output is None else from_json(state.serialized_output)
     if state.runtime_status is WorkflowStatus.TERMINATED:
-        raise WorkflowTerminatedError(state.instance_id, output)
-    return output
+        raise WorkflowTerminatedError(state.instance_id, state.output())
+    return state.output(None if isinstance(workflow, str) else result_type(workflow))

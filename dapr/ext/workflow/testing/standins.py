@@ -9,7 +9,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, get_type_hints
+from typing import Any
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.internal.shared import is_async_callable
@@ -19,6 +19,7 @@ from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.testing.callers import running
 from dapr.ext.workflow.testing.mocks import Mock, Mocks
+from dapr.ext.workflow.values.annotations import signature_of
 from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext
 
 __all__ = ['EnvironmentStandIns']
@@ -185,21 +186,13 @@ def _later(
 
 def _annotated(stand_in: Function, original: Function | None) -> Function:
     """Gives a stand-in the annotation that what it stands in for has for its input: the engine reads that by it."""
-    if original is None:
-        return stand_in
-    try:
-        parameters = list(inspect.signature(original).parameters.values())
-        hints = get_type_hints(inspect.unwrap(original))
-    except (TypeError, ValueError, NameError):  # a builtin that does not say, or what exists for type checkers alone
-        return stand_in
-    if len(parameters) > 1:
-        annotation = hints.get(parameters[1].name, parameters[1].annotation)
+    input_type = None if original is None else signature_of(original).input_type
+    if input_type is not None:
         own = inspect.signature(stand_in)
         context, input = own.parameters.values()
         stand_in.__signature__ = own.replace(  # type: ignore[attr-defined]
-            parameters=[context.replace(annotation=inspect.Parameter.empty), input.replace(annotation=annotation)]
+            parameters=[context, input.replace(annotation=input_type)]
         )
-        stand_in.__annotations__ = {'inp': annotation}
     return stand_in
 
 

@@ -23,6 +23,7 @@ from dapr.ext.workflow._durabletask.contexts import Orchestrator, get_name
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.call_metadata import with_call_metadata
@@ -55,6 +56,7 @@ class AsyncTaskHubGrpcClient:
         channel: A channel to use instead of making one; it stays open when the client is closed, and all of the above
             but the logging is the channel's own affair. Default: None.
         call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): none.
+        payloads: How values become payloads. Default: as plain JSON.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -72,7 +74,9 @@ class AsyncTaskHubGrpcClient:
         channel_options: Sequence[tuple[str, Any]] | None = None,
         channel: grpc.aio.Channel | None = None,
         call_timeout: float | None = None,
+        payloads: Payloads = PLAIN,
     ) -> None:
+        self._payloads = payloads
         self._logger = shared.get_logger('client', log_handler, log_formatter)
         self._limits = {} if call_timeout is None else {'timeout': call_timeout}
         # Read now: what is wrong with it shall show where the client is made, not at its first call.
@@ -144,7 +148,7 @@ class AsyncTaskHubGrpcClient:
         if reuse_id_policy is not None:
             requests.warn_of_reuse_policy(self._logger)
         return await self._call(
-            requests.schedule(name, input, instance_id, start_at, enforce_unique_instance_id, app_id)
+            requests.schedule(name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads)
         )
 
     async def get_orchestration_state(
@@ -225,7 +229,7 @@ class AsyncTaskHubGrpcClient:
             data: Its payload; None (default): none.
             app_id: The app that owns the instance.
         """
-        await self._call(requests.raise_event(instance_id, event_name, data, app_id))
+        await self._call(requests.raise_event(instance_id, event_name, data, app_id, self._payloads))
 
     async def terminate_orchestration(
         self, instance_id: str, *, output: Any | None = None, recursive: bool = True, app_id: str | None = None
@@ -238,7 +242,7 @@ class AsyncTaskHubGrpcClient:
             recursive: Whether its children are ended, too. Default: True.
             app_id: The app that owns the instance.
         """
-        await self._call(requests.terminate(instance_id, output, recursive, app_id))
+        await self._call(requests.terminate(instance_id, output, recursive, app_id, self._payloads))
 
     async def suspend_orchestration(self, instance_id: str, *, app_id: str | None = None) -> None:
         """Lets an instance stand still until it is resumed; without effect when it has ended."""
@@ -317,7 +321,14 @@ class AsyncTaskHubGrpcClient:
         """
         return await self._call(
             requests.rerun(
-                instance_id, event_id, new_instance_id, input, overwrite_input, new_child_instance_id, app_id
+                instance_id,
+                event_id,
+                new_instance_id,
+                input,
+                overwrite_input,
+                new_child_instance_id,
+                app_id,
+                self._payloads,
             )
         )
 

@@ -24,6 +24,7 @@ from dapr.ext.workflow._durabletask.call_types import (
     TInput,
     TOutput,
     TResult,
+    TReturned,
     WithInput,
     WithoutInput,
 )
@@ -250,7 +251,11 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
-        self, activity: str, *, input: Any = None, **options: Unpack[CallOptions]
+        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions]
+    ) -> WorkflowFuture[TReturned]: ...
+    @overload
+    def call_activity(
+        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions]
     ) -> WorkflowFuture[Any]: ...
     def call_activity(
         self,
@@ -260,6 +265,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         retry_policy: Any = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> WorkflowFuture[Any]:
         """Schedules an activity.
 
@@ -269,6 +275,8 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             retry_policy: How it is tried again when it fails; None (default): not at all.
             app_id: The Dapr app that runs it; None (default): this one.
             propagation: How much of the workflow's history goes with it; None (default): none.
+            return_type: The type that the result is read as, as annotations have types. None (default): what the
+                function's annotation says; where there is none, as JSON gives it.
 
         Returns:
             A future of its result. It raises `TaskFailedError` when the activity has failed.
@@ -277,7 +285,12 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             ValueError: The activity has no name.
         """
         task = self._context.call_activity(
-            activity, input=input, retry_policy=retry_policy, app_id=app_id, propagation=propagation
+            activity,
+            input=input,
+            retry_policy=retry_policy,
+            app_id=app_id,
+            propagation=propagation,
+            return_type=return_type,
         )
         return self._future(task, 'call_activity', activity)
 
@@ -347,7 +360,11 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
     ) -> WorkflowFuture[TResult]: ...
     @overload
     def call_child_workflow(
-        self, workflow: str, *, input: Any = None, **options: Unpack[ChildOptions]
+        self, workflow: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[ChildOptions]
+    ) -> WorkflowFuture[TReturned]: ...
+    @overload
+    def call_child_workflow(
+        self, workflow: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions]
     ) -> WorkflowFuture[Any]: ...
     def call_child_workflow(
         self,
@@ -358,6 +375,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         retry_policy: Any = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> WorkflowFuture[Any]:
         """Starts a child workflow.
 
@@ -368,6 +386,8 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             retry_policy: How it is tried again when it fails; None (default): not at all.
             app_id: The Dapr app that runs it; None (default): this one.
             propagation: How much of the workflow's history goes with it; None (default): none.
+            return_type: The type that the result is read as, as annotations have types. None (default): what the
+                function's annotation says; where there is none, as JSON gives it.
 
         Returns:
             A future of its output. It raises `TaskFailedError` when the child has failed.
@@ -382,6 +402,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             retry_policy=retry_policy,
             app_id=app_id,
             propagation=propagation,
+            return_type=return_type,
         )
         return self._future(task, 'call_child_workflow', workflow)
 
@@ -412,7 +433,17 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             return future
         return self._future(self._context.create_timer(delay), 'sleep', '')
 
-    def wait_for_external_event(self, name: str, timeout: Duration | None = None) -> WorkflowFuture[Any]:
+    @overload
+    def wait_for_external_event(
+        self, name: str, timeout: Duration | None = None, *, data_type: type[TReturned]
+    ) -> WorkflowFuture[TReturned]: ...
+    @overload
+    def wait_for_external_event(
+        self, name: str, timeout: Duration | None = None, *, data_type: Any = None
+    ) -> WorkflowFuture[Any]: ...
+    def wait_for_external_event(
+        self, name: str, timeout: Duration | None = None, *, data_type: Any = None
+    ) -> WorkflowFuture[Any]:
         """The wait for an event that a client raises. Cancelled, it takes no event from a later wait.
 
         Args:
@@ -420,10 +451,12 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             timeout: How long (seconds or a timedelta), or until when (without a time zone: UTC), to wait; then it
                 raises `WorkflowTimeoutError`, with 0 at once, unless the event is there already. None (default) or a
                 negative duration: no limit.
+            data_type: The type that its payload is read as, as annotations have types; one that cannot be read so
+                raises where the event is waited for. None (default): as JSON gives it.
         """
         if not (timeout is None or isinstance(timeout, (datetime, timedelta))):
             timeout = timedelta(seconds=timeout)
-        task = self._context.wait_for_external_event(name, timeout=timeout)
+        task = self._context.wait_for_external_event(name, timeout=timeout, data_type=data_type)
         future: EventFuture[Any] = EventFuture(loop=self._loop)
         future.withdraw = partial(self._context.withdraw_wait, task)
         return self._begun(future, task, 'wait_for_external_event', name, sys._getframe(1))

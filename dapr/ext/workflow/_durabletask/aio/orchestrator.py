@@ -52,5 +52,15 @@ def async_orchestrator(
 
 
 def as_orchestrator(fn: Function) -> Function:
-    """The function that the engine runs for a workflow of either kind."""
-    return async_orchestrator(fn) if shared.is_async_callable(fn) else fn
+    """The function that the engine runs for a workflow of either kind.
+
+    A sync wrapper of an async workflow passes its context on, so it gets that of async ones.
+    """
+    seen: set[int] = set()
+    layer: Any = fn
+    while layer is not None and id(layer) not in seen:  # a layer may say that it wraps itself
+        if shared.is_async_callable(layer):
+            return async_orchestrator(fn)
+        seen.add(id(layer))
+        layer = getattr(layer, '__wrapped__', None)
+    return fn

@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from dapr.ext.workflow._durabletask.clients.state import WorkflowState, new_orchestration_state
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.json_codec import to_json
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unencodable
 from dapr.ext.workflow._durabletask.transport.errors import details_of, status_of
 
 _MAX_UINT32: Final = 2**32 - 1
@@ -83,6 +83,7 @@ def schedule(
     start_at: datetime | None,
     enforce_unique_instance_id: bool,
     app_id: str | None,
+    payloads: Payloads = PLAIN,
 ) -> Operation[str]:
     """StartInstance; the new instance's id comes back."""
     if not name:
@@ -90,7 +91,7 @@ def schedule(
     request = pb.CreateInstanceRequest(
         name=name,
         instanceId=_checked(instance_id) if instance_id else uuid.uuid4().hex,
-        input=_payload(input),
+        input=_payload(input, f"input of '{name}'", payloads),
         scheduledStartTimestamp=None if start_at is None else helpers.new_timestamp(start_at),
         version=helpers.get_string_value(''),
         parentTraceContext=_current_trace(),
@@ -123,20 +124,30 @@ def wait_for_completion(
     return _wait('WaitForInstanceCompletion', 'complete', instance_id, fetch_payloads, timeout, app_id)
 
 
-def raise_event(instance_id: str, event_name: str, data: Any, app_id: str | None) -> Operation[None]:
+def raise_event(
+    instance_id: str, event_name: str, data: Any, app_id: str | None, payloads: Payloads = PLAIN
+) -> Operation[None]:
     """RaiseEvent."""
     if not event_name:
         raise ValueError('A non-empty event name is required.')
     request = pb.RaiseEventRequest(
-        instanceId=_checked(instance_id), name=event_name, input=_payload(data), router=new_task_router(app_id)
+        instanceId=_checked(instance_id),
+        name=event_name,
+        input=_payload(data, f"payload of the event '{event_name}'", payloads),
+        router=new_task_router(app_id),
     )
     return Operation('RaiseEvent', request, _nothing)
 
 
-def terminate(instance_id: str, output: Any, recursive: bool, app_id: str | None) -> Operation[None]:
+def terminate(
+    instance_id: str, output: Any, recursive: bool, app_id: str | None, payloads: Payloads = PLAIN
+) -> Operation[None]:
     """TerminateInstance."""
     request = pb.TerminateRequest(
-        instanceId=_checked(instance_id), output=_payload(output), recursive=recursive, router=new_task_router(app_id)
+        instanceId=_checked(instance_id),
+        output=_payload(output, 'output', payloads),
+        recursive=recursive,
+        router=new_task_router(app_id),
     )
     return Operation('TerminateInstance', request, _nothing)
 
@@ -189,6 +200,7 @@ def rerun(
     overwrite_input: bool,
     new_child_instance_id: str | None,
     app_id: str | None,
+    payloads: Payloads = PLAIN,
 ) -> Operation[str]:
     """RerunWorkflowFromEvent; the new instance's id comes back."""
     if not 0 <= event_id <= _MAX_UINT32:
@@ -205,7 +217,7 @@ def rerun(
         sourceInstanceID=_checked(instance_id),
         eventID=event_id,
         newInstanceID=new_instance_id,
-        input=_payload(input) if overwrite_input else None,
+        input=_payload(input, 'input', payloads) if overwrite_input else None,
         overwriteInput=overwrite_input,
         newChildWorkflowInstanceID=new_child_instance_id,
         router=new_task_router(app_id),
@@ -258,8 +270,14 @@ def _checked(instance_id: str) -> str:
     return instance_id
 
 
-def _payload(value: Any) -> wrappers_pb2.StringValue | None:
-    return None if value is None else wrappers_pb2.StringValue(value=to_json(value))
+def _payload(value: Any, what: str, payloads: Payloads) -> wrappers_pb2.StringValue | None:
+    if value is None:
+        return None
+    try:
+        text = payloads.encode(value)
+    except Exception as error:
+        raise unencodable(what, error) from error
+    return None if text is None else wrappers_pb2.StringValue(value=text)
 
 
 def _nothing(answer: Any) -> None:

@@ -101,12 +101,12 @@ def with_keepalive(options: Sequence[tuple[str, Any]] | None) -> Sequence[tuple[
 
 
 def is_async_callable(fn: Any) -> bool:
-    """Whether calling the function, method, partial or callable object gives something to await.
+    """Whether calling the function, method, partial or callable object gives something to await, as far as it shows.
 
-    Wrappers that say what they wrap (`functools.wraps`) are taken for that.
+    A wrapper is taken for what it is, whatever it says that it wraps: it need not return what that returns.
     """
     while isinstance(fn, functools.partial):
         fn = fn.func
-    if inspect.iscoroutinefunction(inspect.unwrap(fn)):
+    if inspect.iscoroutinefunction(fn):
         return True
     return not isinstance(fn, type) and callable(fn) and inspect.iscoroutinefunction(type(fn).__call__)

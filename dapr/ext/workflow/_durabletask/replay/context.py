@@ -17,7 +17,7 @@ from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_na
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.json_codec import to_json
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unencodable, unreadable
 from dapr.ext.workflow._durabletask.internal.timer import naive_utc
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.actions import (
@@ -44,7 +44,6 @@ class BufferedEvent(NamedTuple):
     arrival: int
     name: str
     encoded: str | None
-    value: Any
 
 
 class Completion(NamedTuple):
@@ -65,10 +64,12 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
 
     Args:
         instance_id: The id of the workflow instance.
+        payloads: How values become payloads. Default: as plain JSON.
     """
 
-    def __init__(self, instance_id: str) -> None:
+    def __init__(self, instance_id: str, payloads: Payloads = PLAIN) -> None:
         self._instance_id = instance_id
+        self._payloads = payloads
         self._is_replaying = True
         # The event that set the logical time, and that time, once it was asked for: most times of a history never are.
         self._clock = pb.HistoryEvent()
@@ -162,7 +163,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 DeprecationWarning,
                 stacklevel=2,
             )
-            custom_status = to_json(custom_status)
+            custom_status = self._encoded(custom_status, 'custom status')
         self._encoded_custom_status = custom_status
 
     def is_patched(self, patch_name: str) -> bool:
@@ -183,6 +184,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
         # Taken first, and gone even if this raises and the code goes on: what comes next then has the id and the UUID
         # that it has in the histories of other workers.
@@ -190,7 +192,12 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         guid_counter = self._guid_counter
         self._guid_counter = guid_counter + 1
         name = activity if isinstance(activity, str) else get_name(activity)
-        encoded_input = None if input is None else to_json(input)
+        encoded_input = None
+        if input is not None:
+            try:  # `_encoded`, without a call
+                encoded_input = self._payloads.encode(input)
+            except Exception as error:
+                raise unencodable(f"input of call_activity('{name}')", error) from error
         if retry_policy is not None:
             now = self.current_utc_datetime
             execution_id = str(deterministic_uuid_v5(self._instance_id, now, guid_counter))
@@ -198,6 +205,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 retry_policy, now, False, name, encoded_input, execution_id, app_id=app_id, propagation=propagation
             )
             self._schedule_attempt(retryable, action_id)
+            if return_type is not None:
+                retryable._read = self._payloads.reader(return_type)
             return retryable
         # The UUID is worked out if the action is sent.
         task: CompletableTask[Any] = CompletableTask()
@@ -207,6 +216,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         if propagation is not None:
             action.propagation = propagation
         self._actions[action_id] = self._unresolved[action_id] = action  # `_record`, without a call
+        if return_type is not None:
+            task._read = self._payloads.reader(return_type)
         return task
 
     def call_sub_orchestrator(
@@ -218,10 +229,11 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         retry_policy: RetryPolicy | None = None,
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
+        return_type: Any = None,
     ) -> Task[Any]:
         action_id = self._next_id()
         name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
-        encoded_input = None if input is None else to_json(input)
+        encoded_input = None if input is None else self._encoded(input, f"input of call_child_workflow('{name}')")
         child_id = instance_id or default_child_id(self._instance_id, action_id)
         task: CompletableTask[Any]
         if retry_policy is None:
@@ -239,18 +251,30 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             )
         action = CreateChildWorkflow(task, name, child_id, not instance_id, encoded_input, app_id, propagation)
         self._record(action_id, action)
+        if return_type is not None:
+            task._read = self._payloads.reader(return_type)
         return task
+
+    def read_result_as(self, task: Task[Any], return_type: Any) -> None:
+        """Has the result of a call that was just made read as a type, as `return_type` would have."""
+        if isinstance(task, CompletableTask):
+            task._read = self._payloads.reader(return_type)
 
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         action_id = self._next_id()
         return self._start_timer(action_id, self._moment(fire_at), pb.TimerOriginCreateTimer())
 
-    def wait_for_external_event(self, name: str, *, timeout: datetime | timedelta | None = None) -> Task[Any]:
+    def wait_for_external_event(
+        self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
+    ) -> Task[Any]:
         folded = name.casefold()
         event_task: CompletableTask[Any] = CompletableTask()
+        if data_type is not None:
+            event_task._read = self._payloads.reader(data_type)
         buffered = self._buffered_events.get(folded)
         if buffered:
-            event_task.complete(buffered.popleft().value)
+            event = buffered.popleft()
+            self._give_event(event_task, event.name, event.encoded)
             if not buffered:
                 del self._buffered_events[folded]
             return event_task
@@ -273,7 +297,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         if self._completion is None:
             self._completion = Completion(
                 pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW,
-                None if new_input is None else to_json(new_input),
+                None if new_input is None else self._encoded(new_input, 'input of continue_as_new'),
                 save_events=save_events,
             )
 
@@ -317,7 +341,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             fire_at = datetime.max
         self._start_timer(self._next_id(), fire_at, origin).set_retryable_parent(task)
 
-    def receive_event(self, name: str, encoded: str | None, value: Any) -> None:
+    def receive_event(self, name: str, encoded: str | None) -> None:
         """Gives an external event to who has waited longest for its name; without a waiter, it is kept."""
         folded = name.casefold()
         waiters = self._waiters.get(folded)
@@ -326,14 +350,14 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             if not waiters:
                 del self._waiters[folded]
             self._forget_timer(waiter)
-            waiter.complete(value)
+            self._give_event(waiter, name, encoded)
         else:
-            self.buffer_event(name, encoded, value)
+            self.buffer_event(name, encoded)
 
-    def buffer_event(self, name: str, encoded: str | None, value: Any) -> None:
+    def buffer_event(self, name: str, encoded: str | None) -> None:
         """Keeps an external event for a later wait, or for the next run."""
         self._event_arrivals += 1
-        event = BufferedEvent(self._event_arrivals, name, encoded, value)
+        event = BufferedEvent(self._event_arrivals, name, encoded)
         self._buffered_events.setdefault(name.casefold(), deque()).append(event)
 
     def forget_timer(self, action_id: int, parent: object) -> None:
@@ -415,7 +439,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         if self._completion is not None:
             return
         try:
-            encoded = result if is_result_encoded or result is None else to_json(result)
+            encoded = result if is_result_encoded or result is None else self._encoded(result, 'output of the workflow')
         except Exception as error:
             self.set_failed(error)
         else:
@@ -444,6 +468,24 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             self._completion = Completion(pb.ORCHESTRATION_STATUS_TERMINATED, encoded_output)
 
     # Inside
+
+    def _encoded(self, value: Any, what: str) -> str | None:
+        try:
+            return self._payloads.encode(value)
+        except Exception as error:
+            raise unencodable(what, error) from error
+
+    def _give_event(self, waiter: CompletableTask[Any], name: str, encoded: str | None) -> None:
+        # Read here and not before: what nobody waits for may be anything, since anybody may send it.
+        if not encoded:
+            waiter.complete(None)
+            return
+        try:
+            value = (waiter._read or self._payloads.decode)(encoded)
+        except Exception as error:
+            waiter.cancel(unreadable(f"payload of the external event '{name}'", error))
+        else:
+            waiter.complete(value)
 
     def _message(self, action_id: int, action: Action) -> pb.WorkflowAction:
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.json_codec import from_json, not_json
+from dapr.ext.workflow._durabletask.internal.payloads import unreadable
 from dapr.ext.workflow._durabletask.internal.timer import is_optional_timer_event
 from dapr.ext.workflow._durabletask.replay.actions import Action, CreateChildWorkflow, CreateTimer, ScheduleTask
 from dapr.ext.workflow._durabletask.retry import is_error_non_retryable
@@ -214,11 +214,16 @@ def _complete(
         _not_resolved(run, event, action_id, action)
         return
     encoded = completed.result.value
-    try:
-        result = from_json(encoded) if encoded else None
-    except ValueError as error:
-        raise not_json(f'result of {action.describe()}, action {action_id},', error) from error
-    action.task.complete(result)
+    task = action.task
+    result = None
+    if encoded:
+        try:
+            result = (task._read or run.context._payloads.decode)(encoded)
+        except Exception as error:
+            task.cancel(unreadable(f'result of {action.describe()}, action {action_id},', error))
+            run.advance()
+            return
+    task.complete(result)
     run.advance()
 
 
@@ -271,19 +276,14 @@ def _not_resolved(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int,
 
 def _event_raised(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     raised = event.eventRaised
-    encoded = raised.input.value if raised.HasField('input') else None
-    try:
-        value = from_json(encoded) if encoded else None
-    except ValueError as error:
-        raise not_json(f"payload of the external event '{raised.name}'", error) from error
-    run.context.receive_event(raised.name, encoded, value)
+    run.context.receive_event(raised.name, raised.input.value if raised.HasField('input') else None)
     run.advance()
 
 
 def _event_raised_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     # A run that continues as new may pass it on; whoever has waited in this run is gone.
     raised = event.eventRaised
-    run.context.buffer_event(raised.name, raised.input.value if raised.HasField('input') else None, None)
+    run.context.buffer_event(raised.name, raised.input.value if raised.HasField('input') else None)
 
 
 def _ignored(run: WorkflowInstance, event: pb.HistoryEvent) -> None:

@@ -24,7 +24,6 @@ from typing import Any
 from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.json_codec import decode_input
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay import handlers
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
@@ -77,7 +76,7 @@ class WorkflowInstance:
     )
 
     def __init__(self, registry: _Registry, instance_id: str) -> None:
-        self.context = _RuntimeOrchestrationContext(instance_id)
+        self.context = _RuntimeOrchestrationContext(instance_id, registry.payloads)
         self._registry = registry
         self._handlers = handlers.RUNNING
         self._generator: Generator[Task[Any], Any, Any] | None = None
@@ -202,7 +201,8 @@ class WorkflowInstance:
                 + near_names(name, self._registry.workflow_names())
             )
         try:
-            result = orchestrator(context, decode_input(orchestrator, encoded_input))
+            decoded = self._registry.payloads.decode_input(orchestrator, encoded_input) if encoded_input else None
+            result = orchestrator(context, decoded)
         except BaseException as error:
             self._end_failed(error)
             return

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from dapr.ext.workflow._durabletask.contexts import get_name
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.replay.errors import VersionNotRegisteredException
 
 Function = Callable[..., Any]
@@ -25,13 +26,15 @@ class _Registry:
     """The functions of a worker, by name.
 
     Attributes:
+        payloads: How the values of what runs become payloads. Default: as plain JSON.
         stand_ins: What is asked at each look-up for something to run in its place. Default: nothing is.
 
     Registering and looking up may happen on different threads: each is a single dictionary operation on values that
     are never changed, so a reader sees a name registered or not, never half.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, payloads: Payloads = PLAIN) -> None:
+        self.payloads = payloads
         self.orchestrators: dict[str, Function] = {}
         self.versioned_orchestrators: dict[str, dict[str, Function]] = {}
         self.activities: dict[str, Function] = {}
