@@ -85,3 +85,16 @@ def test_without_an_app_it_serves_until_it_is_told_to_end() -> None:
         lines.wait_for('DAPR_GRPC_PORT=')
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE) == 0
+
+
+def test_the_app_gets_the_port_of_daprs_health_checks(tmp_path: Path) -> None:
+    app = tmp_path / 'app.py'
+    app.write_text(
+        'import os, urllib.request\n'
+        'url = f\'http://127.0.0.1:{os.environ["DAPR_HTTP_PORT"]}/v1.0/healthz/outbound\'\n'
+        "print('health', urllib.request.urlopen(url, timeout=20).status, flush=True)\n"
+    )
+
+    with dev('--dapr-http-port', '0', '--headless', '--no-reload', '--', sys.executable, str(app)) as (process, lines):
+        assert lines.wait_for('health').split() == ['health', '204']
+        assert process.wait(DEADLINE) == 0

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,3 +148,14 @@ def test_a_command_line_that_cannot_be_read_is_told(
         main(arguments)
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_daprs_health_checks_have_a_line_of_their_own() -> None:
+    with emulator('--port', '0', '--dapr-http-port', '0', '--state-store', 'mine') as process:
+        address_of(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        match = re.fullmatch(r"Dapr's health checks at (http://127\.0\.0\.1:[0-9]+)\n", line)
+        assert match is not None, line
+        with urllib.request.urlopen(f'{match[1]}/v1.0/healthz/outbound', timeout=DEADLINE) as response:
+            assert response.status == 204

@@ -35,6 +35,13 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         '--ui-port', type=int, default=8080, help="the dashboard's port (default: %(default)s; 0: a free one)"
     )
+    parser.add_argument(
+        '--dapr-http-port',
+        type=int,
+        metavar='PORT',
+        help="answer Dapr's health checks by HTTP, and keep a state store, as DaprClient and agents need it "
+        "(Dapr's own port is 3500; 0: a free one; default: workflows alone)",
+    )
     parser.add_argument('--headless', action='store_true', help='without the dashboard')
     parser.add_argument('--no-reload', action='store_true', help='do not run the app again when its files change')
     parser.add_argument('--watch', metavar='FOLDER', default='.', help='where its files are (default: this folder)')
@@ -65,13 +72,17 @@ def _dev(options: argparse.Namespace) -> int:
     # Before anything is told: whoever reads that it listens may tell it to end.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with contextlib.ExitStack() as stack:
-        emulator = stack.enter_context(Emulator(port=options.port, db=options.db))
+        emulator = stack.enter_context(
+            Emulator(port=options.port, db=options.db, dapr_http_port=options.dapr_http_port)
+        )
         kept = f', kept in {options.db}' if options.db else ', in memory'
         tell(f'The emulator listens on {emulator.address}{kept}.')
         if not options.headless:
             stack.enter_context(_dashboard_of(emulator.address, options.ui_port))
         if options.app:
-            return _App(options.app, emulator.address, None if options.no_reload else Path(options.watch)).run()
+            http_port = None if options.dapr_http_port is None else emulator.dapr_http_port
+            folder = None if options.no_reload else Path(options.watch)
+            return _App(options.app, emulator.address, folder, http_port).run()
         tell(f'Point an app at it with DAPR_GRPC_PORT={emulator.port}. Ctrl-C ends it.')
         with contextlib.suppress(KeyboardInterrupt):
             stop.wait()
@@ -99,14 +110,18 @@ class _App:
         command: What is run.
         address: The emulator's, as host:port.
         folder: Where the files are that are watched; None: none are.
+        http_port: The port of Dapr's health checks; None: there are none.
     """
 
-    def __init__(self, command: Sequence[str], address: str, folder: Path | None) -> None:
+    def __init__(self, command: Sequence[str], address: str, folder: Path | None, http_port: int | None = None) -> None:
         self._command = command
         self._folder = folder
         host, _, port = address.rpartition(':')
         kept = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
         self._environ = {**kept, 'DAPR_RUNTIME_HOST': host, 'DAPR_GRPC_HOST': host, 'DAPR_GRPC_PORT': port}
+        if http_port is not None:
+            self._environ.pop('DAPR_HTTP_ENDPOINT', None)
+            self._environ['DAPR_HTTP_PORT'] = str(http_port)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 

@@ -57,11 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             apps=dict(options.app),
             allow_insecure=options.allow_insecure,
             max_message_bytes=options.max_message_bytes,
+            dapr_http_port=options.dapr_http_port,
+            state_stores=options.state_store or ('statestore',),
         )
         with emulator:
             for name, _ in options.app or [('', 0)]:
                 suffix = f' for app {name}' if name else ''
                 print(f'listening on {emulator.address_of(name)}{suffix}', flush=True)  # noqa: T201
+            if options.dapr_http_port is not None:
+                print(f"Dapr's health checks at http://{options.host}:{emulator.dapr_http_port}", flush=True)  # noqa: T201
             stop.wait()
     except (OSError, StoreError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)  # noqa: T201
@@ -100,6 +104,19 @@ def _parser() -> argparse.ArgumentParser:
         default=MAX_MESSAGE_BYTES,
         metavar='N',
         help='refuse larger messages, as a sidecar does that is set so (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--dapr-http-port',
+        type=_port,
+        metavar='PORT',
+        help="answer Dapr's health checks by HTTP here (Dapr's own port is 3500), and give metadata and state stores "
+        'by gRPC, as DaprClient and agents need them; 0: a free one',
+    )
+    parser.add_argument(
+        '--state-store',
+        action='append',
+        metavar='NAME',
+        help='with --dapr-http-port: the name of a state store; once for each (default: statestore)',
     )
     parser.add_argument(
         '--log-level', choices=_LEVELS, default='info', help='what is told on stderr (default: %(default)s)'

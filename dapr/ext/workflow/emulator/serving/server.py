@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc.aio
 
@@ -26,6 +26,9 @@ from dapr.ext.workflow.emulator.serving.dispatch import DEFAULT_LEASE_SECONDS, D
 from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES, Service
 from dapr.ext.workflow.emulator.serving.skipping import TimeSkipping
 from dapr.ext.workflow.emulator.state.store import Store
+
+if TYPE_CHECKING:
+    from dapr.ext.workflow.emulator.dapr_api import DaprApi
 
 __all__ = ['Emulator']
 
@@ -75,10 +78,14 @@ class Emulator:
         time_skipping: Moves its own clock, in place of `clock`, to the next timer when there is nothing else to do: see
             `dapr.ext.workflow.testing`, which is made for that. None (default): time goes by.
         max_message_bytes: The largest message that it takes, in bytes. Default: 4 MiB, as sidecars.
+        dapr_http_port: Where it answers Dapr's health checks by HTTP; 0 takes a free port. With it, metadata and state
+            stores of Dapr's API are there, too, by gRPC: enough for `DaprClient`, and for agents. None (default):
+            workflows alone.
+        state_stores: The names of the state stores. Default: 'statestore'.
 
     Raises:
         ValueError: The host is reached from other machines, and there is neither a token nor `allow_insecure`; an app's
-            name is empty; or the limit of messages is not above 0.
+            name is empty, or a store's; or the limit of messages is not above 0.
     """
 
     def __init__(
@@ -95,6 +102,8 @@ class Emulator:
         clock: Callable[[], float] = time.time,
         time_skipping: TimeSkipping | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        dapr_http_port: int | None = None,
+        state_stores: Sequence[str] = ('statestore',),
     ) -> None:
         if not api_token and not allow_insecure and not _is_loopback(host):
             raise ValueError(
@@ -120,6 +129,12 @@ class Emulator:
             'clock': clock if time_skipping is None else time_skipping.clock,
             'time_skipping': time_skipping,
         }
+        self._dapr_api: DaprApi | None = None
+        if dapr_http_port is not None:
+            # Optional: without it nothing of it is loaded.
+            from dapr.ext.workflow.emulator.dapr_api import DaprApi
+
+            self._dapr_api = DaprApi(host, dapr_http_port, state_stores, db is not None, _LOGGER)
         self._run: _Run | None = None
 
     @property
@@ -131,6 +146,19 @@ class Emulator:
     def port(self) -> int:
         """The port of `address`."""
         return int(self.address.rpartition(':')[2])
+
+    @property
+    def dapr_http_port(self) -> int:
+        """The port of Dapr's health checks.
+
+        Raises:
+            RuntimeError: It has none; or it is 0, and the emulator was not started yet.
+        """
+        if self._dapr_api is None:
+            raise RuntimeError('the emulator was made without dapr_http_port')
+        if not self._dapr_api.http.port:
+            raise RuntimeError('the emulator has no port before its first start')
+        return self._dapr_api.http.port
 
     @property
     def running(self) -> bool:
@@ -167,8 +195,16 @@ class Emulator:
             self._app_names,
             self._settings,
             self._max_message_bytes,
+            self._dapr_api,
         )
         run.start()
+        if self._dapr_api is not None:
+            # Last: whoever finds it healthy can call it.
+            try:
+                self._dapr_api.http.start()
+            except BaseException:
+                run.stop()
+                raise
         self._run = run
         # Else the interpreter's end finds the thread in the midst of gRPC's calls.
         atexit.register(self.stop)
@@ -178,6 +214,8 @@ class Emulator:
         run, self._run = self._run, None
         if run is not None:
             atexit.unregister(self.stop)
+            if self._dapr_api is not None:
+                self._dapr_api.http.stop()
             run.stop()
 
     def clock_moved(self) -> None:
@@ -211,7 +249,9 @@ class _Run:
         app_names: Sequence[str],
         settings: Mapping[str, Any],
         max_message_bytes: int,
+        dapr_api: DaprApi | None,
     ) -> None:
+        self._dapr_api = dapr_api
         self._host = host
         self._ports = ports
         self._db = db
@@ -266,7 +306,7 @@ class _Run:
             servers: list[grpc.aio.Server] = []
             try:
                 for app in self._ports:
-                    servers.append(self._listen(core, app))
+                    servers.append(self._listen(core, store, app))
                 for server in servers:
                     await server.start()
                 self._started.set()
@@ -281,13 +321,15 @@ class _Run:
             store.close()
             raise
 
-    def _listen(self, core: Core, app: str) -> grpc.aio.Server:
+    def _listen(self, core: Core, store: Store, app: str) -> grpc.aio.Server:
         guards = [] if self._api_token is None else [TokenGuard(self._api_token)]
         # The service has the limit, and the words of sidecars; this one is there for what is far beyond.
         limit = ('grpc.max_receive_message_length', min(16 * self._max_message_bytes, 2**31 - 1))
         server = grpc.aio.server(options=[*_OPTIONS, limit], interceptors=guards)
         service = Service(core, app, _LOGGER, max_message_bytes=self._max_message_bytes)
         server.add_generic_rpc_handlers((service.handler(),))
+        if self._dapr_api is not None:
+            server.add_generic_rpc_handlers((self._dapr_api.service(store, self._settings['clock'], app),))
         host, port = self._host, self._ports[app]
         # gRPC is content with one of the addresses that a name like localhost has: calls to the other one would go to
         # whoever has it.

@@ -59,7 +59,21 @@ _VERSION_1: Final = (
     'CREATE INDEX activities_instance ON activities (instance)',
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1,)
+# The state stores of Dapr's API, for apps that keep more than workflows in a sidecar.
+_VERSION_2: Final = (
+    """CREATE TABLE state_items (
+        app_id TEXT NOT NULL,
+        store TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        etag TEXT NOT NULL,
+        expires_at INTEGER,
+        PRIMARY KEY (app_id, store, key)
+    ) WITHOUT ROWID""",
+    'CREATE INDEX state_items_expiry ON state_items (expires_at) WHERE expires_at IS NOT NULL',
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_VERSION_1, _VERSION_2)
 """Step n makes a database of version n one of version n + 1. Steps are only ever added at the end."""
 
 

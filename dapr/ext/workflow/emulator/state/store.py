@@ -128,6 +128,10 @@ class Store:
                     execute('ROLLBACK')
                 raise
 
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Runs one statement; gives the rows that it finds. For what has tables of its own beside these."""
+        return self._rows(sql, parameters)
+
     def new_id(self) -> int:
         """An id for a row of the inbox, the timers or the activities, above all ids there are."""
         self._next_id += 1
