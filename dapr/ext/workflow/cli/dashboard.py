@@ -7,8 +7,8 @@ import contextlib
 import importlib
 import os
 import signal
-import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Final
 
 from dapr.ext.workflow.cli.commands import NO, OK, Commands
@@ -47,8 +47,9 @@ def _dashboard(options: argparse.Namespace) -> int:
         tell(f"{error.name} is missing. Install it with pip install 'dapr-stateful-workflow[dashboard]'.")
         return NO
     payloads = None if options.no_payloads else str if options.decoder is None else _function(options.decoder)
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # Not an event: a signal that comes while its `wait` holds its lock would wait for that lock for ever in `set`.
+    stop: SimpleQueue[None] = SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
     with (
         connect(options) as sidecar,
         DashboardServer(
@@ -64,7 +65,7 @@ def _dashboard(options: argparse.Namespace) -> int:
     ):
         tell(f'The dashboard of {sidecar.address} is at {server.url}')
         with contextlib.suppress(KeyboardInterrupt):
-            stop.wait()
+            stop.get()
     return OK
 
 

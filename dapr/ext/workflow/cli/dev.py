@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 from dapr.ext.workflow.cli.commands import NO, OK, Commands
@@ -68,9 +69,10 @@ def _emulator(options: argparse.Namespace) -> int:
 def _dev(options: argparse.Namespace) -> int:
     from dapr.ext.workflow.emulator import Emulator
 
-    stop = threading.Event()
+    # Not an event: a signal that comes while its `wait` holds its lock would wait for that lock for ever in `set`.
+    stop: SimpleQueue[None] = SimpleQueue()
     # Before anything is told: whoever reads that it listens may tell it to end.
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
     with contextlib.ExitStack() as stack:
         emulator = stack.enter_context(
             Emulator(port=options.port, db=options.db, dapr_http_port=options.dapr_http_port)
@@ -85,7 +87,7 @@ def _dev(options: argparse.Namespace) -> int:
             return _App(options.app, emulator.address, folder, http_port).run()
         tell(f'Point an app at it with DAPR_GRPC_PORT={emulator.port}. Ctrl-C ends it.')
         with contextlib.suppress(KeyboardInterrupt):
-            stop.wait()
+            stop.get()
     return OK
 
 

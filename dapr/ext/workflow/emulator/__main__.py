@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from dapr.ext.workflow.emulator.errors import StoreError
@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=options.log_level.upper(), format='%(asctime)s %(levelname)s %(message)s', stream=sys.stderr
     )
-    stop = threading.Event()
+    # Not an event: a signal that comes while its `wait` holds its lock would wait for that lock for ever in `set`.
+    stop: SimpleQueue[None] = SimpleQueue()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        stop.put(None)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f'listening on {emulator.address_of(name)}{suffix}', flush=True)  # noqa: T201
             if options.dapr_http_port is not None:
                 print(f"Dapr's health checks at http://{options.host}:{emulator.dapr_http_port}", flush=True)  # noqa: T201
-            stop.wait()
+            stop.get()
     except (OSError, StoreError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)  # noqa: T201
         return 1
