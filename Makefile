@@ -28,7 +28,7 @@ NEEDED_DAPRD := $(if $(DAPR_SIDECAR_DIR),,$(DAPRD))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-e2e test-install test-modes test-daprd test-kills fuzz docs lint format gen-proto sidecar daprd bench tox interpreters test-browser screenshots
+.PHONY: help demo test test-unit test-e2e test-install test-dependents test-modes test-daprd test-kills fuzz docs lint format gen-proto sidecar daprd bench tox interpreters test-browser screenshots
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -72,6 +72,9 @@ screenshots: $(READY)  ## make the pictures of the dashboard in docs/ anew (need
 
 test-install: $(READY)  ## each way to install the built wheel, in a fresh environment (needs a package index)
 	$(VENV)/bin/python -m tools.install_ways
+
+test-dependents: $(READY)  ## packages that are built on dapr.ext.workflow (dapr-agents, diagrid), on ours (needs a package index)
+	$(VENV)/bin/python -m tools.dependents
 
 docs: $(READY_DOCS)  ## the user's guide and the API reference, into build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --quiet

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import daprd, emulator, history_cache, replay, sticky, transport_spike, worker
+from benchmarks import agents, daprd, emulator, history_cache, replay, sticky, transport_spike, worker
 from benchmarks.peer import our_environment, peer_environment
 from benchmarks.process import Environment
 from benchmarks.report import write_result
@@ -18,9 +18,11 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'sticky': sticky.run,
     'emulator': emulator.run,
     'daprd': daprd.run,
+    'agents': agents.run,
     'transport': transport_spike.run,
 }
-# The spike chose the transport; it is run by its name when that choice is looked at again. daprd has to be built first.
+# By their names only: the spike chose the transport, and is run when that choice is looked at again; daprd has to be
+# built first; the agents take environments of a hundred packages.
 _DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator')
 
 

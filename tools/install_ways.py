@@ -36,11 +36,16 @@ class Environment:
     Args:
         folder: Where it is made.
         sidecar: The address of the sidecar that workflows run on.
+        token: The sidecar's API token.
+
+    Attributes:
+        folder: Where it is.
     """
 
-    def __init__(self, folder: Path, sidecar: str) -> None:
+    def __init__(self, folder: Path, sidecar: str, token: str = _TOKEN) -> None:
+        self._token = token
         self._sidecar = sidecar
-        self._folder = folder
+        self.folder = folder
         self._python = folder / 'bin' / 'python'
         self._run_with(Path(sys.executable), '-m', 'venv', str(folder))
 
@@ -61,7 +66,7 @@ class Environment:
 
     def runs_a_workflow(self) -> None:
         """A workflow runs on the sidecar, which the settings lead to."""
-        self._run('run_workflow', self._sidecar, _TOKEN)
+        self._run('run_workflow', self._sidecar, self._token)
 
     def is_ours(self) -> None:
         """Everything is imported from us, a workflow runs, and the doctor finds nothing wrong."""
@@ -73,22 +78,31 @@ class Environment:
 
     def doctor(self, *, code: int = 0) -> str:
         """The doctor's report; its exit code has to be the one given."""
-        settings = {'DAPR_GRPC_ENDPOINT': self._sidecar, 'DAPR_API_TOKEN': _TOKEN}
+        settings = {'DAPR_GRPC_ENDPOINT': self._sidecar, 'DAPR_API_TOKEN': self._token}
         return self._run_with(self._python, '-m', 'dapr.ext.workflow', 'doctor', settings=settings, code=code)
 
     def is_whole(self, distribution: str) -> None:
         """The files of a distribution are as it has installed them, and none is beside them."""
         self._run('check_whole', distribution)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def run(
+        self, program: Path, *arguments: str, settings: Mapping[str, str] | None = None, quiet: bool = False
+    ) -> str:
+        """Runs a program, which has to end well; says what it printed, unless it is to be quiet, and gives it."""
         # Isolated, so that nothing is found but what is installed.
-        say(self._run_with(self._python, '-I', str(_PROGRAMS / f'{program}.py'), *arguments).strip())
+        output = self._run_with(self._python, '-I', str(program), *arguments, settings=settings)
+        if not quiet:
+            say('\n  '.join(output.strip().splitlines()))
+        return output
+
+    def _run(self, program: str, *arguments: str) -> None:
+        self.run(_PROGRAMS / f'{program}.py', *arguments)
 
     def _run_with(self, python: Path, *arguments: str, settings: Mapping[str, str] | None = None, code: int = 0) -> str:
         environ = {name: value for name, value in os.environ.items() if not name.startswith(('DAPR_', 'PYTHON'))}
         done = subprocess.run(
             [str(python), *arguments],
-            cwd=self._folder.parent,  # not here, where the sources are
+            cwd=self.folder.parent,  # not here, where the sources are
             env={**environ, **(settings or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -102,6 +102,32 @@ def test_files_that_came_over_ours_are_told_with_whose_they_are_and_what_to_do(s
     assert texts['implementation'].endswith('pip install --force-reinstall --no-deps, and the wheel or the checkout')
 
 
+def test_two_others_under_ours_are_told_with_what_takes_ours_away(site: Site) -> None:
+    site.install('dapr', '1.19.0', THEIRS)
+    site.install('dapr-ext-workflow', '1.18.3', THEIRS)
+    site.install_ours()
+
+    texts, wrong = examined()
+
+    assert not wrong
+    assert texts['two others'].startswith('dapr 1.19.0 and dapr-ext-workflow 1.18.3 both bring these files')
+    assert 'ours are active' in texts['two others']
+
+
+@pytest.mark.parametrize('last', ['dapr 1.19.0', 'dapr-ext-workflow 1.18.3'])
+def test_of_two_others_that_came_over_ours_the_active_one_is_named(site: Site, last: str) -> None:
+    site.install_ours()
+    older = {**THEIRS, 'worker.py': 'older'}
+    both = [('dapr', '1.19.0', THEIRS), ('dapr-ext-workflow', '1.18.3', older)]
+    for name, version, files in both if last.startswith('dapr-ext') else reversed(both):
+        site.install(name, version, files)
+
+    texts, wrong = examined()
+
+    assert wrong == ['implementation']
+    assert f'of which {last} came last and is active' in texts['implementation']
+
+
 def test_files_that_another_uninstall_took_away_are_told(site: Site) -> None:
     site.install_ours()
     (site.folder / 'worker.py').unlink()

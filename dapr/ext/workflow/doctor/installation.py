@@ -88,6 +88,12 @@ def examine_installation() -> Iterator[Line]:
         yield Line(
             'in place of', f'{other.title}: {len(other.lost)} of its {len(other.files)} files there are not its own'
         )
+    if len(others) > 1:
+        yield Line(
+            'two others',
+            f'{_named(others)} both bring these files, and ours are active. Whatever installs, upgrades or uninstalls '
+            'one of the two takes ours away: install ours again after it',
+        )
     for module in _shadowed_modules(ours, folder):
         yield Line(
             'shadowed', f'{folder / module}.py, by the folder beside it, which is not ours: remove that', wrong=True
@@ -96,15 +102,20 @@ def examine_installation() -> Iterator[Line]:
 
 def _what_came_over(ours: Installed, others: list[Installed]) -> str:
     culprits = [
-        other.title
-        for other in others
-        if any(other.files.get(path) == ours.present.get(path, '') for path in ours.lost)
+        other for other in others if any(other.files.get(path) == ours.present.get(path, '') for path in ours.lost)
     ]
-    how = f'are those of {" and ".join(culprits)}' if culprits else 'were changed or taken away'
+    how = f'are those of {_named(culprits)}' if culprits else 'were changed or taken away'
+    if len(culprits) > 1:  # they have files in common
+        active = min(culprits, key=lambda other: len(other.lost) / len(other.files))
+        how += f', of which {active.title} came last and is active'
     return (
         f'{ours.title} is not whole: {len(ours.lost)} of its {len(ours.files)} files {how}. Install it last, from '
         'where it came: python -m pip install --force-reinstall --no-deps, and the wheel or the checkout'
     )
+
+
+def _named(distributions: list[Installed]) -> str:
+    return ' and '.join(each.title for each in distributions)
 
 
 def _shadowed_modules(ours: Installed, folder: Path) -> Iterator[str]:
