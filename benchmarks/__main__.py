@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import agents, daprd, emulator, history_cache, replay, sticky, transport_spike, worker
+from benchmarks import agents, daprd, emulator, history_cache, replay, sticky, transport_spike, values, worker
 from benchmarks.peer import our_environment, peer_environment
 from benchmarks.process import Environment
 from benchmarks.report import write_result
@@ -19,11 +19,12 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'emulator': emulator.run,
     'daprd': daprd.run,
     'agents': agents.run,
+    'values': values.run,
     'transport': transport_spike.run,
 }
 # By their names only: the spike chose the transport, and is run when that choice is looked at again; daprd has to be
 # built first; the agents take environments of a hundred packages.
-_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator')
+_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator', 'values')
 
 
 def main() -> None:

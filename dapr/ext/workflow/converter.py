@@ -91,12 +91,14 @@ class JsonDataConverter(DataConverter):
         kind = type(value)
         if kind is str:
             return encode_basestring_ascii(value)
-        if value is None:
-            return 'null'
-        if kind is bool:
-            return 'true' if value else 'false'
         try:
-            return int.__repr__(value) if kind is int else _encode(value)
+            if kind is int:
+                return int.__repr__(value)
+            if value is None:
+                return 'null'
+            if kind is bool:
+                return 'true' if value else 'false'
+            return _encode(value)
         except (TypeError, ValueError):
             return encode_exactly(value, allow_nan=self.allow_nan, logger=_logger)
 
@@ -138,13 +140,19 @@ class JsonDataConverter(DataConverter):
             return PLAIN.decode
         at_once = text_reader(target_type)
 
+        def read_value(text: str) -> Any:
+            value = from_json(text)
+            return None if value is None else read(value)
+
+        if at_once is None:
+            return read_value
+
         def read_text(text: str) -> Any:
-            if at_once is not None and AUTO_SERIALIZED not in text and text != 'null':
+            if AUTO_SERIALIZED not in text and text != 'null':
                 value = at_once(text)
                 if value is not None:
                     return value
-            value = from_json(text)
-            return None if value is None else read(value)
+            return read_value(text)
 
         return read_text
 

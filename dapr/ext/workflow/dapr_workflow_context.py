@@ -13,6 +13,7 @@ from dapr.ext.workflow._durabletask.call_logging import CallLogger
 from dapr.ext.workflow._durabletask.call_types import typed_as
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.lookup import MISSING, missing_attribute
@@ -39,6 +40,8 @@ class DaprWorkflowContext(WorkflowContext):
 
     def __init__(self, ctx: OrchestrationContext, logger_options: LoggerOptions | None = None) -> None:
         self.__obj = ctx
+        # Contexts that tests of apps make read no results.
+        self.__payloads = ctx._payloads if isinstance(ctx, _RuntimeOrchestrationContext) else None
 
     if not TYPE_CHECKING:  # to checkers, a name that is not declared is a mistake
 
@@ -132,16 +135,22 @@ class DaprWorkflowContext(WorkflowContext):
         propagation: PropagationScope | None = None,
         return_type: Any = None,
     ) -> Task[Any]:
+        if isinstance(activity, str):
+            name = activity
+        else:
+            name = name_of(activity)
+            if return_type is None:
+                return_type = result_type(activity)
         task = self.__obj.call_activity(
-            name_of(activity),
+            name,
             input=input,
             retry_policy=None if retry_policy is None else retry_policy.obj,
             app_id=app_id,
             propagation=propagation,
         )
-        if return_type is None and not isinstance(activity, str):
-            return_type = result_type(activity)
-        return task if return_type is None else self.__read_as(task, return_type)
+        if return_type is not None and self.__payloads is not None:
+            task._read = self.__payloads.reader(return_type)  # type: ignore[attr-defined]  # the engine's own task
+        return task
 
     @typed_as(WorkflowContext.call_child_workflow)
     def call_child_workflow(
@@ -155,17 +164,23 @@ class DaprWorkflowContext(WorkflowContext):
         propagation: PropagationScope | None = None,
         return_type: Any = None,
     ) -> Task[Any]:
+        if isinstance(workflow, str):
+            name = workflow
+        else:
+            name = name_of(workflow)
+            if return_type is None:
+                return_type = result_type(workflow)
         task = self.__obj.call_sub_orchestrator(
-            name_of(workflow),
+            name,
             input=input,
             instance_id=instance_id,
             retry_policy=None if retry_policy is None else retry_policy.obj,
             app_id=app_id,
             propagation=propagation,
         )
-        if return_type is None and not isinstance(workflow, str):
-            return_type = result_type(workflow)
-        return task if return_type is None else self.__read_as(task, return_type)
+        if return_type is not None and self.__payloads is not None:
+            task._read = self.__payloads.reader(return_type)  # type: ignore[attr-defined]  # the engine's own task
+        return task
 
     @typed_as(WorkflowContext.wait_for_external_event)
     def wait_for_external_event(
@@ -183,10 +198,3 @@ class DaprWorkflowContext(WorkflowContext):
 
     def get_propagated_history(self) -> PropagatedHistory | None:
         return self.__obj.get_propagated_history()
-
-    def __read_as(self, task: Task[Any], return_type: Any) -> Task[Any]:
-        # After the call, and only by contexts of the engine's: those that tests of apps make need not know of it.
-        read_result_as = getattr(self.__obj, 'read_result_as', None)
-        if read_result_as is not None:
-            read_result_as(task, return_type)
-        return task

@@ -18,6 +18,7 @@ F = TypeVar('F', bound=Callable[..., Any])
 
 # Other packages read and set it.
 _ATTRIBUTE: Final = '_dapr_alternate_name'
+_FUNCTION: Final = types.FunctionType
 
 # By object, then by the id of the function: an object's method is another one at each access.
 _names: WeakKeyDictionary[Any, dict[int, str]] = WeakKeyDictionary()
@@ -52,6 +53,10 @@ def name_of(target: Callable[..., Any] | str) -> str:
     Raises:
         ValueError: It has no name, as a `functools.partial`.
     """
+    if type(target) is _FUNCTION:  # with the name that it was registered by: each call of an activity asks
+        name = target.__dict__.get(_ATTRIBUTE)
+        if name is not None:
+            return name  # type: ignore[no-any-return]
     if isinstance(target, str):
         return target
     name = given_name(target) or _own_name(target)
@@ -64,7 +69,7 @@ def name_of(target: Callable[..., Any] | str) -> str:
 
 def given_name(fn: Callable[..., Any]) -> str | None:
     """The function's alternate name, or None."""
-    if type(fn) is not types.FunctionType:
+    if type(fn) is not _FUNCTION:
         holder, key = _place(fn)
         with contextlib.suppress(TypeError):  # cannot be hashed, or cannot be referred to weakly
             names = _names.get(holder)

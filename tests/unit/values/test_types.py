@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from typing_extensions import Annotated, NotRequired, Required, TypeAliasType, TypedDict  # noqa: UP035
 
 from dapr.ext.workflow import DataConversionError, JsonDataConverter
+from tests.unit.test_json import PROBES
 
 MARK = ', "__durabletask_autoobject__": true}'
 T = TypeVar('T')
@@ -389,3 +390,11 @@ scalars = [
 @given(st.one_of(scalars))
 def test_scalars_come_back_exactly(value: Any) -> None:
     assert CONVERTER.deserialize(CONVERTER.serialize(value), type(value)) == value
+
+
+@pytest.mark.parametrize(('payload', 'encoded', 'decoded'), PROBES)
+def test_what_dapr_1_19_0_writes_is_written_and_read_as_it_does(payload: Any, encoded: str, decoded: Any) -> None:
+    assert CONVERTER.serialize(payload) == encoded
+    result = CONVERTER.deserialize(encoded)
+    assert result == decoded
+    assert type(result) is type(decoded)

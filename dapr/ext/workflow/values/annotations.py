@@ -77,7 +77,8 @@ def _next_layer(fn: Any) -> Any:
 
 # By the plain function, so that bound methods, made anew at each access, find theirs: (as it is, bound).
 _known: WeakKeyDictionary[Any, list[Signature | None]] = WeakKeyDictionary()
-_by_reference = _known.data  # type: ignore[attr-defined]
+_result_types: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_result_by_reference: dict[Any, Any] = _result_types.data  # type: ignore[attr-defined]
 
 
 def signature_of(fn: Function) -> Signature:
@@ -97,11 +98,13 @@ def signature_of(fn: Function) -> Signature:
 def result_type(fn: Function) -> Any:
     """The type of what a caller of a workflow or an activity gets; None: its function does not say."""
     # As `signature_of`, in fewer steps: each call of an activity asks.
-    if type(fn) is types.FunctionType:
-        known = _by_reference.get(ref(fn))
-        if known is not None and known[0] is not None:
-            return known[0].result_type
-    return signature_of(fn).result_type
+    try:
+        return _result_by_reference[ref(fn)]
+    except (KeyError, TypeError):
+        found = signature_of(fn).result_type
+        if type(fn) is types.FunctionType:
+            _result_types[fn] = found
+        return found
 
 
 def _find_out(fn: Function) -> Signature:

@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dapr.ext.workflow._durabletask.internal.json_codec import AUTO_SERIALIZED, is_model_class
 from dapr.ext.workflow._durabletask.internal.payloads import DataConversionError
@@ -32,13 +33,24 @@ def is_pydantic(cls: Any) -> bool:
     return isinstance(cls, type) and isinstance(base, type) and issubclass(cls, base) and is_model_class(cls)
 
 
+# What each class's `model_dump` is called with.
+_dump_options: WeakKeyDictionary[type, dict[str, Any]] = WeakKeyDictionary()
+
+
 def dump(model: Any) -> Any:
     """What a model becomes: values that JSON has, or that can be encoded in turn."""
-    method = model.model_dump
+    cls = type(model)
+    options = _dump_options.get(cls)
+    if options is None:
+        options = _dump_options[cls] = _options_of(model)
+    return model.model_dump(**options)
+
+
+def _options_of(model: Any) -> dict[str, Any]:
     try:
-        parameters = inspect.signature(method).parameters
+        parameters = inspect.signature(model.model_dump).parameters
     except (TypeError, ValueError):
-        return method(mode='json')
+        return {'mode': 'json'}
     is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     options: dict[str, Any] = {}
     # A model of another make may not know the words; asked for JSON, pydantic turns dates and the like into text.
@@ -46,7 +58,7 @@ def dump(model: Any) -> Any:
         options['mode'] = 'json'
     if is_pydantic(type(model)) and (is_open or 'by_alias' in parameters):
         options['by_alias'] = True
-    return method(**options)
+    return options
 
 
 def model_reader(cls: Any) -> Reader:

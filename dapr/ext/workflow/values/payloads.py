@@ -27,15 +27,10 @@ class ConverterPayloads:
         self.encode: Callable[[Any], str | None] = converter.serialize
         self.decode: Callable[[str], Any] = converter.deserialize
         self._inputs: WeakKeyDictionary[Any, Callable[[str], Any]] = WeakKeyDictionary()
+        self.reader: Callable[[Any], Callable[[str], Any]] = partial(partial, _deserialize, converter)
         if type(converter) is JsonDataConverter:
             self.decode = PLAIN.decode
-
-    def reader(self, target_type: Any) -> Callable[[str], Any]:
-        """What makes values of a type of texts."""
-        converter = self.converter
-        if type(converter) is JsonDataConverter:
-            return converter.reader(target_type)
-        return partial(_deserialize, converter, target_type)
+            self.reader = converter.reader
 
     def decode_input(self, fn: Callable[..., Any], text: str | None) -> Any:
         """The value that a workflow or an activity is given as its input."""
@@ -78,9 +73,6 @@ def payloads_of(converter: DataConverter | None) -> Payloads:
     return ConverterPayloads(converter)
 
 
-_DEFAULT = ConverterPayloads(JsonDataConverter())
-
-
 def _deserialize(converter: DataConverter, target_type: Any, text: str) -> Any:
     return converter.deserialize(text, target_type)
 
@@ -88,3 +80,6 @@ def _deserialize(converter: DataConverter, target_type: Any, text: str) -> Any:
 def _told(fn: Callable[..., Any], error: Exception) -> Exception:
     fn = getattr(fn, '__wrapped__', fn)  # the app's, of which the engine's may not have the name
     return unreadable(f"input of '{getattr(fn, '__name__', None) or type(fn).__name__}'", error)
+
+
+_DEFAULT = ConverterPayloads(JsonDataConverter())

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Set
 from enum import Enum
 from types import SimpleNamespace
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from dapr.ext.workflow._durabletask.internal.json_codec import (
     AUTO_SERIALIZED,
@@ -91,6 +92,9 @@ def _tell_of_nan(logger: logging.Logger, place: str) -> None:
 
 def _stand_in(obj: Any) -> Any:
     """What goes out in the place of a value of a type that `dapr` 1.19.0 does not know, or knows otherwise."""
+    text_of = TEXT_OF.get(type(obj))
+    if text_of is not None:
+        return text_of(obj)
     if is_model(obj):
         return dump(obj)
     if isinstance(obj, Enum):
@@ -109,7 +113,7 @@ def _stand_in(obj: Any) -> Any:
     if fields is not None:
         return {field.name: getattr(obj, field.name) for field in fields}
     if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-        return _marked_dataclass(obj)
+        return {**_fields_of(obj), AUTO_SERIALIZED: True}
     return _MISSING
 
 
@@ -121,11 +125,30 @@ def _ordered(values: Any) -> list[Any]:
     return sorted(values, key=lambda value: json.dumps(value, cls=Encoder))
 
 
-def _marked_dataclass(obj: Any) -> Any:
-    try:
-        return {**dataclasses.asdict(obj), AUTO_SERIALIZED: True}
-    except Exception:  # something in it cannot be copied, as `asdict` does: it is taken as it is
-        return {**{field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}, AUTO_SERIALIZED: True}
+# The names of each dataclass's fields.
+_field_names: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
+
+
+def _fields_of(obj: Any) -> dict[str, Any]:
+    """The fields of a dataclass: what `dataclasses.asdict` gives, for JSON, without copies of everything."""
+    cls = type(obj)
+    names = _field_names.get(cls)
+    if names is None:
+        names = _field_names[cls] = tuple(field.name for field in dataclasses.fields(cls))
+    return {name: _without_markers(getattr(obj, name)) for name in names}
+
+
+def _without_markers(value: Any) -> Any:
+    kind = type(value)
+    if kind in _EXACT or kind in TEXT_OF:
+        return value
+    if hasattr(kind, '__dataclass_fields__'):
+        return _fields_of(value)
+    if isinstance(value, (list, tuple)):
+        return [_without_markers(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_markers(key): _without_markers(item) for key, item in value.items()}
+    return value
 
 
 class _Walk:

@@ -255,11 +255,6 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             task._read = self._payloads.reader(return_type)
         return task
 
-    def read_result_as(self, task: Task[Any], return_type: Any) -> None:
-        """Has the result of a call that was just made read as a type, as `return_type` would have."""
-        if isinstance(task, CompletableTask):
-            task._read = self._payloads.reader(return_type)
-
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         action_id = self._next_id()
         return self._start_timer(action_id, self._moment(fire_at), pb.TimerOriginCreateTimer())
