@@ -251,7 +251,7 @@ def test_what_others_write_is_read_too(text: str, target_type: Any, value: Any) 
         ('{"a": 1}', list[int], (), "expected a list, got dict {'a': 1}"),
         ('"blue"', Colour, (), "expected Colour ('red', None, (1, 2), datetime.date(2020, 1, 2)), got str 'blue'"),
         ('"blue"', Literal['red'], (), "expected one of 'red', got str 'blue'"),
-        ('"not base64!"', bytes, (), "expected bytes (Base64), got str 'not base64!'"),
+        ('"YQ==!"', bytes, (), "expected bytes (Base64), got str 'YQ==!'"),
         ('"x"', UUID, (), "expected UUID, got str 'x'"),
         ('"5"', timedelta, (), "expected timedelta (ISO 8601, or seconds), got str '5'"),
         ('[[1]]', set[list[int]], (), "expected set, got items that it cannot hold: unhashable type: 'list'"),
@@ -271,6 +271,22 @@ def test_what_cannot_be_read_names_the_place_what_was_expected_and_what_came(
 def test_a_place_is_told_as_python_writes_it() -> None:
     with pytest.raises(DataConversionError, match=r"^at \[0\]\.price\['a b'\]\[1\]: expected int, got null$"):
         CONVERTER.deserialize('[{"price": {"a b": [1, null]}}]', list[dict[str, dict[str, list[int]]]])
+
+
+def test_a_member_of_a_union_that_has_all_keys_is_taken() -> None:
+    @dataclasses.dataclass
+    class Small:
+        x: int
+
+    @dataclasses.dataclass
+    class Big:
+        x: int
+        y: int = 0
+
+    both = Union[Small, Big]
+    for value in (Small(1), Big(1, 2)):
+        assert CONVERTER.deserialize(CONVERTER.serialize(value), both) == value
+    assert CONVERTER.deserialize('{"x": 1, "more": 2}', both) == Small(1)
 
 
 def test_what_a_constructor_raises_is_told() -> None:
@@ -337,7 +353,7 @@ class TestWhatCannotBeEncoded:
             CONVERTER.serialize(loop)
 
     def test_an_int_of_more_digits_than_python_writes(self) -> None:
-        with pytest.raises(ValueError, match=r'4300 digits.*\(at \[0\]\)'):
+        with pytest.raises(ValueError, match=r'4300.*\(at \[0\]\)'):
             CONVERTER.serialize([10**5000])
 
 
