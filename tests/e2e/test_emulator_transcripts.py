@@ -23,15 +23,6 @@ TIMED = ('events-buffered', 'fan-out', 'suspend-resume')
 # In this one what is committed hangs on two events that share a turn.
 TOGETHER = ('continue-as-new',)
 
-REQUESTS: dict[str, Any] = {
-    'StartInstance': pb.CreateInstanceRequest,
-    'RaiseEvent': pb.RaiseEventRequest,
-    'SuspendInstance': pb.SuspendRequest,
-    'ResumeInstance': pb.ResumeRequest,
-    'TerminateInstance': pb.TerminateRequest,
-    'PurgeInstances': pb.PurgeInstancesRequest,
-}
-
 
 def play(
     lines: list[recording.Line], stub: Any, recorder: recording.Recorder, worker: TaskHubGrpcWorker, together: bool
@@ -59,7 +50,7 @@ def play(
         if together and another_follows:
             worker.stop()
         method = kind.removeprefix('client ')
-        getattr(stub, method)(json_format.ParseDict(line[kind], REQUESTS[method]()), timeout=DEADLINE)
+        getattr(stub, method)(json_format.ParseDict(line[kind], transcripts.REQUESTS[method]()), timeout=DEADLINE)
         if together and not another_follows and not worker.is_worker_ready():
             worker.start()
         if method == 'StartInstance':
@@ -67,12 +58,27 @@ def play(
     return started
 
 
+def sends_whole_histories(path: Path) -> bool:
+    return 'cachedHistory' not in path.read_text()
+
+
+def as_before_1_19(value: Any) -> Any:
+    """Without what daprd 1.18 and its successor say differently: 1.18 does not tell the run of a work item, and says
+    whose app has terminated a child."""
+    if isinstance(value, list):
+        return [as_before_1_19(held) for held in value]
+    if not isinstance(value, dict):
+        return value
+    left_out = {'executionId'} if 'newEvents' in value else {'router'} if 'executionTerminated' in value else set()
+    return {name: as_before_1_19(held) for name, held in value.items() if name not in left_out}
+
+
 def has_answered(count: int, lines: list[recording.Line]) -> bool:
     return recording.answered_events(lines) >= count
 
 
 @pytest.mark.own_mode  # it was recorded with deltas
-@pytest.mark.parametrize('path', [p for p in transcripts.FILES if 'daprd' in p.parent.name], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [p for p in transcripts.FILES if 'daprd' in p.parent.name], ids=transcripts.name_of)
 def test_it_is_as_daprd_in_what_it_sends_and_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: list[recording.Line] = [json.loads(line) for line in path.read_text().splitlines()]
     recorder = recording.Recorder()
@@ -82,6 +88,7 @@ def test_it_is_as_daprd_in_what_it_sends_and_commits(path: Path, monkeypatch: py
         worker = TaskHubGrpcWorker(
             host_address=emulator.address_of('app'),
             interceptors=[recorder],
+            disable_stateful_history=sends_whole_histories(path),
             concurrency_options=ConcurrencyOptions(maximum_thread_pool_workers=1),  # results come in order
         )
         for workflow in scenarios.WORKFLOWS:
@@ -105,6 +112,8 @@ def test_it_is_as_daprd_in_what_it_sends_and_commits(path: Path, monkeypatch: py
     assert (status, state.output.value or None) == (result['status'], result.get('output'))
 
     ours, theirs = recording.work_items(recorder.lines), recording.work_items(recorded)
+    if sends_whole_histories(path):
+        ours, theirs = as_before_1_19(ours), as_before_1_19(theirs)
     (committed,) = [line['committedHistory']['events'] for line in recorded if 'committedHistory' in line]
     events = recording.comparable(json_format.MessageToDict(history)['events'])
     if path.stem in TIMED:

@@ -77,8 +77,25 @@ def without_turns(events: list[Any]) -> list[Any]:
     return [event for event in events if 'workflowStarted' not in event]
 
 
+def with_tokens(lines: list[Line]) -> list[Line]:
+    """Lines whose workflow items and answers have completion tokens, where the sidecar gives none (daprd up to 1.18):
+    an instance has one turn at a time, so the n-th answer is that to the n-th item."""
+    counts: dict[tuple[str, str], int] = {}
+    tokened = []
+    for line in lines:
+        (kind,) = line
+        body = line[kind]
+        turn = body if kind == 'CompleteOrchestratorTask' else body.get('workflowRequest')
+        if turn is not None and 'completionToken' not in body:
+            number = counts[kind, turn['instanceId']] = counts.get((kind, turn['instanceId']), 0) + 1
+            line = {kind: {**body, 'completionToken': f'{turn["instanceId"]}-{number}'}}
+        tokened.append(line)
+    return tokened
+
+
 def answered_events(lines: list[Line]) -> int:
     """How many new events the worker has answered, the beginnings of turns aside."""
+    lines = with_tokens(lines)
     answered = {
         line['CompleteOrchestratorTask']['completionToken'] for line in lines if 'CompleteOrchestratorTask' in line
     }

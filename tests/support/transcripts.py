@@ -11,9 +11,20 @@ from typing import Any
 from google.protobuf import json_format
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from tests.support import recording
 
 FOLDER = Path(__file__).parent.parent / 'data' / 'transcripts'
 FILES = sorted(FOLDER.glob('*/*.jsonl'))
+
+# The calls of clients that are among them.
+REQUESTS: dict[str, Any] = {
+    'StartInstance': pb.CreateInstanceRequest,
+    'RaiseEvent': pb.RaiseEventRequest,
+    'SuspendInstance': pb.SuspendRequest,
+    'ResumeInstance': pb.ResumeRequest,
+    'TerminateInstance': pb.TerminateRequest,
+    'PurgeInstances': pb.PurgeInstancesRequest,
+}
 
 
 @dataclass
@@ -44,7 +55,7 @@ def blank_stack_traces(response: pb.WorkflowResponse) -> None:
 
 def turns(path: Path) -> Iterator[RecordedTurn]:
     """The turns of a recording, in the order in which the worker got them."""
-    lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = recording.with_tokens([json.loads(line) for line in path.read_text().splitlines()])
     answers = {
         line['CompleteOrchestratorTask']['completionToken']: line['CompleteOrchestratorTask']
         for line in lines

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.seam import Key, Turn
-from tests.support import transcripts
+from tests.support import recording, transcripts
 from tests.support.backend import BackendDriver
 
 RECORDINGS = [path for path in transcripts.FILES if path.parent.name.startswith('daprd')]
@@ -22,7 +22,8 @@ class Rerecording:
     """One recording, run again: what came from the worker and the clients then is given to a backend now."""
 
     def __init__(self, path: Path, apps: tuple[str, ...]) -> None:
-        self._lines: list[dict[str, Any]] = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        self._lines: list[dict[str, Any]] = recording.with_tokens(lines)
         self._driver = BackendDriver(apps=apps)
         self._turns: dict[str, Turn] = {}  # begun, by instance
         self._next_runs: dict[str, Turn] = {}
@@ -124,6 +125,8 @@ class Rerecording:
             copy = pb.HistoryEvent()
             copy.CopyFrom(event)
             copy.timestamp.Clear()
+            if copy.HasField('executionTerminated'):
+                copy.ClearField('router')  # daprd 1.18 tells whose app it was, its successor does not
             for instance in (
                 copy.executionStarted.workflowInstance if copy.HasField('executionStarted') else None,
                 copy.executionStarted.parentInstance.workflowInstance

@@ -36,8 +36,8 @@ def _answer(recorded: pb.WorkflowResponse, results: ExecutionResults) -> pb.Work
     return response
 
 
-def test_there_are_125_recorded_turns() -> None:
-    assert sum(len(list(transcripts.turns(path))) for path in transcripts.FILES) == 125
+def test_there_are_185_recorded_turns() -> None:
+    assert sum(len(list(transcripts.turns(path))) for path in transcripts.FILES) == 185
 
 
 @pytest.mark.parametrize('path', transcripts.FILES, ids=transcripts.name_of)
