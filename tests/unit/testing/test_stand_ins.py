@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Generator
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from dapr.ext.workflow import RetryPolicy, WorkflowActivityContext
+from dapr.ext.workflow import DaprWorkflowContext, DataConverter, RetryPolicy, WorkflowActivityContext
 from dapr.ext.workflow.aio import AsyncWorkflowContext
 from dapr.ext.workflow.testing import ActivityEnvironment, WorkflowEnvironment
 
@@ -138,3 +140,37 @@ def test_an_activity_sees_that_its_worker_is_stopping() -> None:
     assert env.run(waits_for_the_end) is False
     env.shut_down()
     assert env.run(waits_for_the_end) is True
+
+
+class TestTypedValues:
+    """What a test is given is what the annotations say, as in production."""
+
+    def test_outputs_inputs_of_stand_ins_and_results(self) -> None:
+        def price(ctx: WorkflowActivityContext, day: date) -> Decimal:
+            return Decimal(day.day)
+
+        def flow(ctx: DaprWorkflowContext, day: date) -> Generator[Any, Any, list[Decimal]]:
+            return [(yield ctx.call_activity(price, input=day)) + 1]
+
+        with WorkflowEnvironment.start_time_skipping() as env:
+            mock = env.mock_activity(price, returns=Decimal('4.20'))
+            assert env.run(flow, input=date(2020, 1, 2)) == [Decimal('5.20')]
+            mock.assert_called_once_with(date(2020, 1, 2))
+        assert ActivityEnvironment().run(price, date(2020, 1, 2)) == Decimal(2)
+
+    def test_a_converter_of_the_tests_own(self) -> None:
+        class Shouting(DataConverter):
+            def serialize(self, value: Any) -> str | None:
+                return str(value).upper()
+
+            def deserialize(self, text: str | None, target_type: Any = None) -> Any:
+                return text
+
+        def say(ctx: WorkflowActivityContext, what: str) -> str:
+            return f'{what} and more'
+
+        def flow(ctx: DaprWorkflowContext, what: str) -> Generator[Any, Any, str]:
+            return (yield ctx.call_activity(say, input=what))  # type: ignore[no-any-return]
+
+        with WorkflowEnvironment.start_time_skipping(data_converter=Shouting()) as env:
+            assert env.run(flow, input='a word', activities=[say]) == 'A WORD AND MORE'

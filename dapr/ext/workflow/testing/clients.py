@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from dapr.ext.workflow.aio.dapr_workflow_client import DaprWorkflowClient as AsyncDaprWorkflowClient
+from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.workflow_state import WorkflowState
 
@@ -26,10 +27,13 @@ class EnvironmentClient(DaprWorkflowClient):
         port: Its port.
         limit: The limit.
         seconds: The same for calls that do not wait for an instance, in seconds; None: none.
+        data_converter: As of `DaprWorkflowClient`.
     """
 
-    def __init__(self, host: str, port: int, limit: Limit, seconds: float | None) -> None:
-        super().__init__(host, port, call_timeout=seconds)
+    def __init__(
+        self, host: str, port: int, limit: Limit, seconds: float | None, data_converter: DataConverter | None = None
+    ) -> None:
+        super().__init__(host, port, call_timeout=seconds, data_converter=data_converter)
         self._limit = limit
 
     def schedule_new_workflow(self, workflow: Any, **options: Any) -> str:
@@ -52,8 +56,10 @@ class EnvironmentClient(DaprWorkflowClient):
 class AsyncEnvironmentClient(AsyncDaprWorkflowClient):
     """The same for asyncio."""
 
-    def __init__(self, host: str, port: int, limit: Limit, seconds: float | None) -> None:
-        super().__init__(host, port, call_timeout=seconds)
+    def __init__(
+        self, host: str, port: int, limit: Limit, seconds: float | None, data_converter: DataConverter | None = None
+    ) -> None:
+        super().__init__(host, port, call_timeout=seconds, data_converter=data_converter)
         self._limit = limit
 
     async def schedule_new_workflow(self, workflow: Any, **options: Any) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from dapr.ext.workflow.aio.dapr_workflow_client import DaprWorkflowClient as AsyncDaprWorkflowClient
+from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.testing.clients import AsyncEnvironmentClient, EnvironmentClient
@@ -51,10 +52,19 @@ class WorkflowEnvironment:
         time_limit: How long a wait may take, in seconds of real time, before it is taken for one that hangs; None: as
             long as it likes.
         always_replay: Whether runtimes replay the whole history with each turn, in place of keeping the workflow.
+        data_converter: What the runtimes and the clients turn values into payloads with. Default: JSON.
     """
 
-    def __init__(self, place: Place, *, time_limit: float | None = DEFAULT_LIMIT, always_replay: bool = False) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        time_limit: float | None = DEFAULT_LIMIT,
+        always_replay: bool = False,
+        data_converter: DataConverter | None = None,
+    ) -> None:
         self._place = place
+        self._data_converter = data_converter
         self._time_limit = time_limit
         self._always_replay = always_replay
         self._mocks = Mocks()
@@ -75,6 +85,7 @@ class WorkflowEnvironment:
         db: str | PathLike[str] | None = None,
         time_limit: float | None = DEFAULT_LIMIT,
         always_replay: bool = False,
+        data_converter: DataConverter | None = None,
     ) -> Self:
         """An environment whose time is skipped; the rule is in the package's documentation.
 
@@ -87,8 +98,15 @@ class WorkflowEnvironment:
                 30. None: as long as it likes.
             always_replay: Whether each turn replays the whole history, so that code that does not do the same again is
                 found. Default: False, the workflow is kept as in production.
+            data_converter: What the runtimes and the clients of the environment turn values into payloads with, as in
+                `WorkflowRuntime`. None (default): `JsonDataConverter`.
         """
-        return cls(EmulatedPlace(start_at, db, apps), time_limit=time_limit, always_replay=always_replay)
+        return cls(
+            EmulatedPlace(start_at, db, apps),
+            time_limit=time_limit,
+            always_replay=always_replay,
+            data_converter=data_converter,
+        )
 
     @classmethod
     def start_local(
@@ -98,9 +116,15 @@ class WorkflowEnvironment:
         apps: Sequence[str] = (),
         time_limit: float | None = DEFAULT_LIMIT,
         always_replay: bool = False,
+        data_converter: DataConverter | None = None,
     ) -> Self:
         """An environment with an emulator of its own, in real time. Arguments as for `start_time_skipping`."""
-        return cls(LocalPlace(db, apps), time_limit=time_limit, always_replay=always_replay)
+        return cls(
+            LocalPlace(db, apps),
+            time_limit=time_limit,
+            always_replay=always_replay,
+            data_converter=data_converter,
+        )
 
     @classmethod
     def from_client(
@@ -109,6 +133,7 @@ class WorkflowEnvironment:
         *,
         time_limit: float | None = DEFAULT_LIMIT,
         always_replay: bool = False,
+        data_converter: DataConverter | None = None,
     ) -> Self:
         """An environment on a sidecar that is running, in real time: the one of a client, which stays open.
 
@@ -119,7 +144,12 @@ class WorkflowEnvironment:
         """
         if client.address is None:
             raise ValueError('the client was given a channel, and does not know the address of its sidecar')
-        return cls(SidecarPlace(client.address), time_limit=time_limit, always_replay=always_replay)
+        return cls(
+            SidecarPlace(client.address),
+            time_limit=time_limit,
+            always_replay=always_replay,
+            data_converter=data_converter,
+        )
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -185,7 +215,7 @@ class WorkflowEnvironment:
         with self._lock:
             if self._client is None:
                 host, port = self._host_and_port(self._place.app_names[0])
-                self._client = EnvironmentClient(host, port, self._limited, self._time_limit)
+                self._client = EnvironmentClient(host, port, self._limited, self._time_limit, self._data_converter)
             return self._client
 
     @property
@@ -194,7 +224,9 @@ class WorkflowEnvironment:
         with self._lock:
             if self._aio_client is None:
                 host, port = self._host_and_port(self._place.app_names[0])
-                self._aio_client = AsyncEnvironmentClient(host, port, self._limited, self._time_limit)
+                self._aio_client = AsyncEnvironmentClient(
+                    host, port, self._limited, self._time_limit, self._data_converter
+                )
             return self._aio_client
 
     def address_of(self, app: str | None = None) -> str:
@@ -235,6 +267,7 @@ class WorkflowEnvironment:
         host, port = self._host_and_port(app_id)
         if self._always_replay if always_replay is None else always_replay:
             options['disable_sticky_execution'] = True
+        options.setdefault('data_converter', self._data_converter)
         runtime = WorkflowRuntime(host, port, **options)
         registry = runtime._registry
         if like is not None:
@@ -267,7 +300,7 @@ class WorkflowEnvironment:
             instance_id: Its instance id. None (default): a new one.
 
         Returns:
-            Its output.
+            Its output, as what the workflow's annotation says.
 
         Raises:
             OrchestrationFailedError: It has failed.
