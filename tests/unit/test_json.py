@@ -404,7 +404,7 @@ class TestInputs:
     def test_models_inside_other_annotations_are_the_apps_to_make(self) -> None:
         assert decode_input(many, '[{"a": 1}, {"a": 2}]') == [{'a': 1}, {'a': 2}]
         assert decode_input(by_name, '{"k": {"a": 1}}') == {'k': {'a': 1}}
-        assert decode_input(annotated, '{"a": 1}') == {'a': 1}
+        assert decode_input(annotated, '{"a": 1}') == Model(a=1)
 
     def test_what_a_dataclass_became_makes_a_model_all_the_way_down(self) -> None:
         text = to_json(SimpleNamespace(a=SimpleNamespace(b=[SimpleNamespace(c=1)])))

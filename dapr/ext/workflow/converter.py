@@ -122,14 +122,16 @@ class JsonDataConverter(DataConverter):
 
     def reader(self, target_type: Any) -> Callable[[str], Any]:
         """What `deserialize` does for a type, as a function of the text; made once for each type."""
+        # Unions are equal whatever the order of their members, which counts here: hence the text.
+        key = target_type if issubclass(type(target_type), type) else (target_type, repr(target_type))
         try:
-            reader = self._readers.get(target_type)
+            reader = self._readers.get(key)
         except TypeError:  # cannot be hashed
             return self._new_reader(target_type)
         if reader is None:
             if len(self._readers) >= _MAX_READERS:
                 self._readers.clear()
-            reader = self._readers[target_type] = self._new_reader(target_type)
+            reader = self._readers[key] = self._new_reader(target_type)
         return reader
 
     def _new_reader(self, target_type: Any) -> Callable[[str], Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from dapr.ext.workflow._durabletask.clients import state as client_state
 from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus
 from dapr.ext.workflow._durabletask.failures import FailureDetails
-from dapr.ext.workflow._durabletask.internal.payloads import unreadable
+from dapr.ext.workflow._durabletask.internal.payloads import raise_unreadable
 from dapr.ext.workflow.converter import DataConverter, JsonDataConverter
 from dapr.ext.workflow.lookup import MISSING, missing_attribute
 
@@ -127,7 +127,7 @@ class WorkflowState:
         try:
             return (self.__converter or _DEFAULT_CONVERTER).deserialize(text, target_type)
         except ValueError as error:
-            raise unreadable(f"{what} of the workflow '{self.__obj.instance_id}'", error) from error
+            raise_unreadable(f"{what} of the workflow '{self.__obj.instance_id}'", error)
 
     def to_json(self) -> dict[str, Any]:
         """The state as a dict. Its times are datetimes, its status is the status's name, and `failure_details` is only

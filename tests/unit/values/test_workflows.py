@@ -159,6 +159,14 @@ def wrapped_by_async(ctx: WorkflowActivityContext, item: Item) -> list[str]:
     return [type(item).__name__]
 
 
+def until(ctx: DaprWorkflowContext, note: Note) -> Note | None:
+    if note.day >= date(2020, 1, 3):
+        return note
+    ctx.set_custom_status(note.day.isoformat())
+    ctx.continue_as_new(note._replace(day=note.day + timedelta(days=1)))
+    return None
+
+
 def call_one(ctx: DaprWorkflowContext, name: str) -> Generator[Task[Any], Any, Any]:
     return (yield ctx.call_activity(name, input=Item('tea', Decimal(1))))
 
@@ -177,7 +185,7 @@ def new_runtime(emulator: Emulator, **options: Any) -> WorkflowRuntime:
 @pytest.fixture(scope='module')
 def runtime(emulator: Emulator) -> Iterator[WorkflowRuntime]:
     runtime = new_runtime(emulator)
-    for workflow in (child, shop, shop_async, takes_what_comes, call_one):
+    for workflow in (child, shop, shop_async, takes_what_comes, call_one, until):
         runtime.register_workflow(workflow)
     for activity in (price, total, count, on_the_loop, wrapped_by_async):
         runtime.register_activity(activity)
@@ -245,6 +253,26 @@ def test_what_cannot_be_read_raises_where_it_is_waited_for(client: DaprWorkflowC
 class AsTheyAre:
     def encode(self, value: Any) -> Any:
         return value
+
+
+def test_a_next_run_is_given_its_input_as_its_type(client: DaprWorkflowClient) -> None:
+    instance_id = client.schedule_new_workflow(until, input=Note(date(2020, 1, 1), {'a'}))
+    state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=LIMIT)
+    assert state is not None
+    assert state.failure_details is None, state.failure_details
+    assert state.output(Note) == Note(date(2020, 1, 3), {'a'})
+
+
+def test_an_input_that_does_not_fit_fails_what_takes_it(client: DaprWorkflowClient) -> None:
+    for workflow, given, problem in (
+        ('until', {'day': 'tomorrow'}, "The input of 'until' is not of the type that the code gives for it: at day: "),
+        ('child', {'owner': 5}, '1 validation error for Basket'),  # the model's own words
+    ):
+        instance_id = client.schedule_new_workflow(workflow, input=given)
+        state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=LIMIT)
+        assert state is not None
+        assert state.failure_details is not None
+        assert problem in state.failure_details.message
 
 
 class TestWrappers:

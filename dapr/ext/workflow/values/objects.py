@@ -78,7 +78,8 @@ class ObjectReader:
                 try:
                     arguments[argument] = read(found[key])
                 except DataConversionError as error:
-                    raise error.under(key) from None
+                    error.put_under(key)
+                    raise
             elif is_required:
                 raise DataConversionError(f'expected {self._cls.__name__}, which needs {key!r}, got {_keys(found)}')
         return arguments
@@ -151,9 +152,10 @@ class NamedTupleReader(ObjectReader):
                 arguments = self._arguments(found)
             except DataConversionError as error:
                 keys = [field.key for field in fields]
-                if error.path and error.path[0] in keys:
-                    index = keys.index(str(error.path[0]))
-                    raise DataConversionError(error.problem, (index, *error.path[1:])) from None
+                key = str(error.path[0]) if error.path else ''
+                if key in keys:
+                    error.path = error.path[1:]
+                    error.put_under(keys.index(key))
                 raise
         else:
             arguments = self._arguments(fields_in(value, self._cls.__name__))

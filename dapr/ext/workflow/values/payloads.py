@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unreadable
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, raise_unreadable
 from dapr.ext.workflow.converter import DataConverter, JsonDataConverter
 from dapr.ext.workflow.values.annotations import signature_of
 
@@ -45,14 +45,17 @@ class ConverterPayloads:
         try:
             return read(text)
         except Exception as error:
-            raise _told(fn, error) from error
+            app_fn = getattr(fn, '__wrapped__', fn)  # the engine's may not have its name
+            name = getattr(app_fn, '__name__', None) or type(app_fn).__name__
+            raise_unreadable(f"input of '{name}'", error)
 
     def _input_reader(self, fn: Callable[..., Any]) -> Callable[[str], Any]:
-        converter = self.converter
-        if isinstance(converter, JsonDataConverter) and not converter.typed:
-            return partial(PLAIN.decode_input, fn)
         input_type = signature_of(fn).input_type
-        return self.decode if input_type is None else self.reader(input_type)
+        if input_type is None:
+            return self.decode
+        if isinstance(self.converter, JsonDataConverter) and not self.converter.typed:
+            return PLAIN.reader(input_type)
+        return self.reader(input_type)
 
 
 def payloads_of(converter: DataConverter | None) -> Payloads:
@@ -75,11 +78,6 @@ def payloads_of(converter: DataConverter | None) -> Payloads:
 
 def _deserialize(converter: DataConverter, target_type: Any, text: str) -> Any:
     return converter.deserialize(text, target_type)
-
-
-def _told(fn: Callable[..., Any], error: Exception) -> Exception:
-    fn = getattr(fn, '__wrapped__', fn)  # the app's, of which the engine's may not have the name
-    return unreadable(f"input of '{getattr(fn, '__name__', None) or type(fn).__name__}'", error)
 
 
 _DEFAULT = ConverterPayloads(JsonDataConverter())

@@ -75,7 +75,7 @@ def reader_of(annotation: Any) -> Reader | None:
         annotation: The type, with all its names resolved.
     """
     try:
-        return _cached(annotation)
+        return _cached(annotation, repr(annotation))
     except TypeError:  # cannot be hashed
         return _new_reader(annotation)
 
@@ -112,7 +112,10 @@ def _new_reader(annotation: Any) -> Reader | None:
     return _class_reader(cls, annotation, arguments) if isinstance(cls, type) else None
 
 
-_cached = functools.lru_cache(maxsize=2048)(_new_reader)
+@functools.lru_cache(maxsize=2048)
+def _cached(annotation: Any, text: str) -> Reader | None:
+    # Unions are equal whatever the order of their members, which counts here: hence the text.
+    return _new_reader(annotation)
 
 
 def _later(annotation: Any) -> Reader:
@@ -200,7 +203,8 @@ def _items(read: Reader, values: list[Any]) -> list[Any]:
             try:
                 read(value)
             except DataConversionError as error:
-                raise error.under(index) from None
+                error.put_under(index)
+                raise
         raise
 
 
@@ -246,7 +250,8 @@ def _under(key: str | int, read: Reader, value: Any) -> Any:
     try:
         return read(value)
     except DataConversionError as error:
-        raise error.under(key) from None
+        error.put_under(key)
+        raise
 
 
 def _mapping_reader(cls: type, arguments: tuple[Any, ...]) -> Reader:
@@ -271,7 +276,8 @@ def _mapping_reader(cls: type, arguments: tuple[Any, ...]) -> Reader:
                 read_as = key if read_key is None else read_key(key)
                 pairs[read_as] = item if read is None else read(item)
         except DataConversionError as error:
-            raise error.under(key) from None
+            error.put_under(key)
+            raise
         return pairs if build is dict else build(pairs)
 
     return read_mapping

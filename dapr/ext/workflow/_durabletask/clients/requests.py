@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from dapr.ext.workflow._durabletask.clients.state import WorkflowState, new_orchestration_state
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unencodable
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, raise_unencodable
 from dapr.ext.workflow._durabletask.transport.errors import details_of, status_of
 
 _MAX_UINT32: Final = 2**32 - 1
@@ -276,7 +276,7 @@ def _payload(value: Any, what: str, payloads: Payloads) -> wrappers_pb2.StringVa
     try:
         text = payloads.encode(value)
     except Exception as error:
-        raise unencodable(what, error) from error
+        raise_unencodable(what, error)
     return None if text is None else wrappers_pb2.StringValue(value=text)
 
 

@@ -228,11 +228,12 @@ def _input_annotation(fn: Callable[..., Any]) -> Any:
     if len(parameters) < 2:
         return None
     parameter = parameters[1]
-    if not isinstance(parameter.annotation, str):
+    if isinstance(parameter.annotation, type):
         return parameter.annotation
-    # Postponed annotations. Only this one is evaluated: the context's often names what exists for type checkers alone.
+    # Only this one is evaluated: the context's often names what exists for type checkers alone.
+    holder = SimpleNamespace(__annotations__={'value': parameter.annotation})
     try:
-        return eval(parameter.annotation, _globals(fn))
+        return typing.get_type_hints(holder, _globals(fn))['value']
     except Exception:
         return None
 

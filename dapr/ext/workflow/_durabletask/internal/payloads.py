@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from dapr.ext.workflow._durabletask.internal.json_codec import (
     coerce_to_annotation,
@@ -87,13 +87,15 @@ class DataConversionError(ValueError):
         told = f'at {place}: {self.problem}' if place else self.problem
         return f'The {self.what} is not of the type that the code gives for it: {told}' if self.what else told
 
-    def under(self, key: str | int) -> DataConversionError:
-        """The same error, as what holds its value under that key or index sees it."""
-        return DataConversionError(self.problem, (key, *self.path), self.what)
+    def put_under(self, key: str | int) -> None:
+        """Takes note of the key or index that what holds the value has it under."""
+        self.path = (key, *self.path)
+        self.args = (self.problem, self.path, self.what)
 
-    def within(self, what: str) -> DataConversionError:
-        """The same error, with the payload that it is about."""
-        return DataConversionError(self.problem, self.path, what)
+    def put_within(self, what: str) -> None:
+        """Takes note of the payload that it is about."""
+        self.what = what
+        self.args = (self.problem, self.path, self.what)
 
 
 def where(path: tuple[str | int, ...]) -> str:
@@ -117,14 +119,22 @@ def unreadable(what: str, error: Exception) -> Exception:
         error: What reading it raised.
     """
     if isinstance(error, DataConversionError):
-        return error.within(what)
-    if isinstance(error, json.JSONDecodeError) or type(error) is ValueError:
-        return not_json(what, error)
+        error.put_within(what)
+    elif isinstance(error, json.JSONDecodeError) or type(error) is ValueError:
+        told = not_json(what, error)
+        told.__cause__ = error
+        return told
     return error
 
 
-def unencodable(what: str, error: Exception) -> Exception:
-    """The error to raise for a value that could not be encoded, of the same type, if that can be: it says which."""
+def raise_unreadable(what: str, error: Exception) -> NoReturn:
+    """Raises what `unreadable` gives."""
+    raise unreadable(what, error)
+
+
+def raise_unencodable(what: str, error: Exception) -> NoReturn:
+    """Raises the error for a value that could not be encoded: of the same type, if that can be, and it says which value
+    it was, as in "input of call_activity('price')"."""
     if type(error) in (TypeError, ValueError):
-        return type(error)(f'The {what} cannot be encoded as JSON: {error}')
-    return error
+        raise type(error)(f'The {what} cannot be encoded as JSON: {error}') from error
+    raise error

@@ -17,7 +17,7 @@ from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_na
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unencodable, unreadable
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, raise_unencodable, unreadable
 from dapr.ext.workflow._durabletask.internal.timer import naive_utc
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.actions import (
@@ -197,7 +197,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             try:  # `_encoded`, without a call
                 encoded_input = self._payloads.encode(input)
             except Exception as error:
-                raise unencodable(f"input of call_activity('{name}')", error) from error
+                raise_unencodable(f"input of call_activity('{name}')", error)
         if retry_policy is not None:
             now = self.current_utc_datetime
             execution_id = str(deterministic_uuid_v5(self._instance_id, now, guid_counter))
@@ -468,7 +468,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         try:
             return self._payloads.encode(value)
         except Exception as error:
-            raise unencodable(what, error) from error
+            raise_unencodable(what, error)
 
     def _give_event(self, waiter: CompletableTask[Any], name: str, encoded: str | None) -> None:
         # Read here and not before: what nobody waits for may be anything, since anybody may send it.
