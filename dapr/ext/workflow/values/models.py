@@ -30,7 +30,8 @@ def is_pydantic(cls: Any) -> bool:
     """Whether the class is a model of pydantic 2's."""
     pydantic = sys.modules.get('pydantic')
     base = getattr(pydantic, 'BaseModel', None)
-    return isinstance(cls, type) and isinstance(base, type) and issubclass(cls, base) and is_model_class(cls)
+    # Not isinstance: to Python 3.10 `list[int]` is one of type.
+    return issubclass(type(cls), type) and isinstance(base, type) and issubclass(cls, base) and is_model_class(cls)
 
 
 # What each class's `model_dump` is called with.
@@ -149,7 +150,7 @@ def _plain_dicts(value: Any) -> Any:
 
 def attrs_fields(cls: Any) -> tuple[Any, ...] | None:
     """The fields of a class that attrs has made; None: it has not."""
-    if 'attr' not in sys.modules or not isinstance(cls, type):
+    if 'attr' not in sys.modules or not issubclass(type(cls), type):
         return None
     fields: tuple[Any, ...] | None = getattr(cls, '__attrs_attrs__', None)
     return fields

@@ -397,7 +397,7 @@ def _keys_of(reader: Any) -> Callable[[], frozenset[str]] | None:
 def _name(annotation: Any) -> str:
     if annotation is _NONE:
         return 'null'
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace('typing.', '')
+    return annotation.__name__ if issubclass(type(annotation), type) else str(annotation).replace('typing.', '')
 
 
 # Models
