@@ -6,7 +6,18 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import agents, daprd, emulator, history_cache, replay, sticky, transport_spike, values, worker
+from benchmarks import (
+    agents,
+    daprd,
+    emulator,
+    history_cache,
+    listening,
+    replay,
+    sticky,
+    transport_spike,
+    values,
+    worker,
+)
 from benchmarks.peer import our_environment, peer_environment
 from benchmarks.process import Environment
 from benchmarks.report import write_result
@@ -17,6 +28,7 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'history-cache': history_cache.run,
     'sticky': sticky.run,
     'emulator': emulator.run,
+    'listening': listening.run,
     'daprd': daprd.run,
     'agents': agents.run,
     'values': values.run,
@@ -24,7 +36,7 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
 }
 # By their names only: the spike chose the transport, and is run when that choice is looked at again; daprd has to be
 # built first; the agents take environments of a hundred packages.
-_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator', 'values')
+_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator', 'values', 'listening')
 
 
 def main() -> None:

@@ -173,7 +173,7 @@ def test_the_metadata_says_what_is_asked_of_an_environment(metadata: Message) ->
     assert metadata['License-File'] == 'LICENSE'
     assert metadata['Description-Content-Type'] == 'text/markdown'
     assert {re.split('[<>=]', line)[0] for line in _required(metadata)} == set(RUNTIME)
-    assert set(metadata.get_all('Provides-Extra') or ()) == {'cli', 'dashboard', 'mcp'}
+    assert set(metadata.get_all('Provides-Extra') or ()) == {'cli', 'dashboard', 'mcp', 'otel'}
 
 
 def test_the_floors_that_tox_installs_are_those_of_the_metadata(metadata: Message) -> None:

@@ -13,6 +13,7 @@ from dapr.ext.workflow._durabletask import worker as engine
 from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode
 from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
+from dapr.ext.workflow._durabletask.listener import WorkerListener
 from dapr.ext.workflow._durabletask.replay.standing import StandingTask
 from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow.adapters import adapt_activity, adapt_async_workflow, adapt_workflow
@@ -64,9 +65,9 @@ class WorkflowRuntime:
         history_cache_max_bytes: How much memory they take, in bytes. Default: no limit.
         disable_sticky_execution: Whether to replay a workflow's history with each of its turns. By default (False) the
             running workflow is kept between its turns, and is given what is new.
-
         blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
             event loop, is told in the log, with its stack. None (default): 2; zero or less: never.
+        listeners: Who is told what the worker does, such as `observability.WorkflowMetrics`. Default: no one.
         data_converter: How inputs, results and events become payloads, and come back. None (default): as JSON, by what
             annotations say (`JsonDataConverter`).
 
@@ -94,6 +95,7 @@ class WorkflowRuntime:
         history_cache_max_bytes: int | None = None,
         disable_sticky_execution: bool = False,
         blocked_warning_after: float | None = None,
+        listeners: Sequence[WorkerListener] | None = None,
         *,
         data_converter: DataConverter | None = None,
     ) -> None:
@@ -105,6 +107,8 @@ class WorkflowRuntime:
         arguments['stop_timeout'] = _SHUTDOWN_SECONDS
         if blocked_warning_after is not None:
             arguments['blocked_warning_after'] = blocked_warning_after
+        if listeners:
+            arguments['listeners'] = listeners
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__worker = engine.TaskHubGrpcWorker(
             **arguments,

@@ -28,7 +28,7 @@ from dapr.ext.workflow._durabletask.aio.orchestrator import async_orchestrator
 from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
 from dapr.ext.workflow._durabletask.history.fence import DispatchFence, Ticket
 from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver
-from dapr.ext.workflow._durabletask.history.sticky import Parked, StickyInstances
+from dapr.ext.workflow._durabletask.history.sticky import Observer, Parked, StickyInstances
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext as Context
@@ -170,7 +170,7 @@ class Watched(StickyInstances):
         self.gone: Counter[str] = Counter()
         self.later_turns = 0
 
-    def resume(self, request: pb.WorkflowRequest, ticket: Ticket) -> Parked | None:
+    def resume(self, request: pb.WorkflowRequest, ticket: Ticket, observer: Observer | None = None) -> Parked | None:
         item = self._sidecar.current.item
         standing = self.standing.pop(request.instanceId, None) if ticket.is_newest() else None
         # With whole histories it may be several turns behind; a delta must not begin after where it stands.
@@ -179,7 +179,7 @@ class Watched(StickyInstances):
             and standing.item in item.turns
             and request.cachedHistory.eventCount <= len(standing.item.history)
         )
-        parked = super().resume(request, ticket)
+        parked = super().resume(request, ticket, observer)
         assert (parked is not None) is must_hit
         self.later_turns += bool(item.history)
         self.gone['mismatch'] += standing is not None and not must_hit

@@ -134,6 +134,7 @@ def test_the_constructor_is_the_contracts_and_has_sticky_execution(new_worker: N
         'history_cache_max_instances': 100_000,
         'history_cache_max_bytes': 0,
         'disable_sticky_execution': False,
+        'listeners': None,
         'blocked_warning_after': 2.0,
         'payloads': PLAIN,
     }

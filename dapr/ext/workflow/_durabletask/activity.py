@@ -17,6 +17,7 @@ from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers, shared
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
+from dapr.ext.workflow._durabletask.listener import ActivityRecord, Listeners, size_of
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError, near_names
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
@@ -230,6 +231,7 @@ class _HandedOver(NamedTuple):
     variables: contextvars.Context
     span: ActivitySpan | None
     started: float
+    record: ActivityRecord | None
 
 
 class Activities:
@@ -245,6 +247,7 @@ class Activities:
         running: Takes note of what runs. Default: no one looks.
         shutting_down: Set when the worker is stopping. Default: it never is.
         on_loop: Runs what sync activities return to be awaited. Default: that is an error.
+        listeners: Are told of each activity. Default: there are none.
     """
 
     def __init__(
@@ -255,6 +258,7 @@ class Activities:
         running: RunningWork | None = None,
         shutting_down: threading.Event | None = None,
         on_loop: OnLoop | None = None,
+        listeners: Listeners | None = None,
     ) -> None:
         self._on_loop = on_loop
         self._registry = registry
@@ -264,19 +268,26 @@ class Activities:
         self._shutting_down = shutting_down or threading.Event()
         self._executor = _ActivityExecutor(logger, self._shutting_down, registry.activities, registry.payloads)
         self._failed_attempts = FailedAttempts()
+        self._listeners = listeners if listeners is not None and listeners.want_activities else None
 
     def is_async(self, item: pb.WorkItem) -> bool:
         """Whether the activity of a work item runs on the event loop."""
         fn = self._registry.get_activity(item.activityRequest.name)
         return fn is not None and shared.is_async_callable(fn)
 
-    def serve(self, item: pb.WorkItem) -> None:
-        """Runs a sync activity and answers. Never raises."""
-        contextvars.Context().run(self._serve, item)
+    def serve(self, item: pb.WorkItem, received: float = 0.0) -> None:
+        """Runs a sync activity and answers. Never raises.
 
-    def _serve(self, item: pb.WorkItem) -> None:
+        Args:
+            item: Its work item.
+            received: When that came in, by `time.perf_counter`. Default: not known.
+        """
+        contextvars.Context().run(self._serve, item, received)
+
+    def _serve(self, item: pb.WorkItem, received: float) -> None:
         request = item.activityRequest
         response = _response(item)
+        record = self._record(request, received, is_async=False)
         span = begin_span(request)
         with self._running.activity(request, is_async=False):
             started = time.perf_counter()
@@ -291,20 +302,23 @@ class Activities:
                     hand_over=None if self._on_loop is None else lambda *given: handed_over.append(given),
                 )
                 if handed_over and self._on_loop is not None:
-                    rest = _HandedOver(item, *handed_over[0], contextvars.copy_context(), span, started)
+                    rest = _HandedOver(item, *handed_over[0], contextvars.copy_context(), span, started, record)
                     self._on_loop(self._serve_rest, self.answer, rest)
                     return
                 _set_result(response, result)
                 self._tell_completed(request, started)
             except BaseException as error:  # SystemExit too: it must not end the pool's thread
                 self._set_failure(request, response, error, span)
+            if record is not None:
+                self._tell_listeners(record, request, response)
             self._answer(response, span)
 
-    async def serve_async(self, item: pb.WorkItem) -> Served | None:
+    async def serve_async(self, item: pb.WorkItem, received: float = 0.0) -> Served | None:
         """Runs an async activity and returns its answer, since sending it would block the event loop. Never raises.
 
         Call it in a task whose context is its own. An activity that is cancelled has failed; but one that the worker
-        cancels, since it is stopping, gets no answer (None), so that it is run again elsewhere.
+        cancels, since it is stopping, gets no answer (None), so that it is run again elsewhere. Arguments as for
+        `serve`.
         """
         request = item.activityRequest
         attempt = self._failed_attempts.number(request)
@@ -313,13 +327,14 @@ class Activities:
             fn = self._registry.get_activity(request.name)
             return await self._executor.execute_async(fn, *_arguments(request), attempt=attempt)
 
-        return await self._served(item, begin_span(request), time.perf_counter(), execute())
+        record = self._record(request, received, is_async=True)
+        return await self._served(item, begin_span(request), time.perf_counter(), execute(), record)
 
     async def _serve_rest(self, rest: _HandedOver) -> Served | None:
         """The second half of a sync activity that has returned something to await: in the context of the first."""
         awaited = self._executor.awaited(rest.item.activityRequest.name, rest.awaitable, rest.context)
         task = rest.variables.run(asyncio.get_running_loop().create_task, awaited)
-        return await self._served(rest.item, rest.span, rest.started, task, rest.variables)
+        return await self._served(rest.item, rest.span, rest.started, task, rest.record, rest.variables)
 
     async def _served(
         self,
@@ -327,6 +342,7 @@ class Activities:
         span: ActivitySpan | None,
         started: float,
         result: Awaitable[str | None],
+        record: ActivityRecord | None,
         variables: contextvars.Context | None = None,
     ) -> Served | None:
         request = item.activityRequest
@@ -340,8 +356,13 @@ class Activities:
                     self._tell_cancelled(request)
                     if span is not None:
                         span.end()
+                    if record is not None:
+                        record.outcome = 'cancelled'
+                        self._tell_listeners(record, request, None)
                     return None
                 self._set_failure(request, response, error, span)
+        if record is not None:
+            self._tell_listeners(record, request, response)
         return Served(response, variables or contextvars.copy_context(), span)
 
     def answer(self, served: Served | None) -> None:
@@ -355,6 +376,28 @@ class Activities:
         finally:
             if span is not None:
                 span.end()
+
+    def _record(self, request: pb.ActivityRequest, received: float, *, is_async: bool) -> ActivityRecord | None:
+        if self._listeners is None:
+            return None
+        started = time.perf_counter()
+        instance_id = request.workflowInstance.instanceId
+        record = ActivityRecord(request.name, instance_id, request.taskId, is_async, received or started, started)
+        if request.HasField('input'):
+            record.input_bytes = size_of(request.input.value)
+        return record
+
+    def _tell_listeners(
+        self, record: ActivityRecord, request: pb.ActivityRequest, response: pb.ActivityResponse | None
+    ) -> None:
+        record.ended = time.perf_counter()
+        if response is not None:
+            if response.HasField('failureDetails'):
+                record.outcome = 'failed'
+            elif response.HasField('result'):
+                record.result_bytes = size_of(response.result.value)
+        if self._listeners is not None:
+            self._listeners.activity_ended(record)
 
     def _set_failure(
         self,

@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from dapr.ext.workflow._durabletask.status import Slots
+
 # A turn's thread also waits for the sidecar to commit it, so there must be many more than cores; but with more than
 # this many runnable at once, Python's threads only wait for each other.
 MAX_TURN_THREADS = 32
@@ -95,6 +97,10 @@ class ThreadPool:
         """How many jobs wait for a thread."""
         return self._queue.qsize()
 
+    def slots(self) -> tuple[int, int]:
+        """How many jobs run, and how many can."""
+        return max(0, min(self._limit, self._jobs - self._queue.qsize())), self._limit
+
     def close(self, *, finish: bool) -> None:
         """Takes no more jobs; the threads end after the one that they run.
 
@@ -167,6 +173,10 @@ class EventLoop:
     def waiting(self) -> int:
         """How many jobs wait for their turn."""
         return len(self._waiting)
+
+    def slots(self) -> tuple[int, int]:
+        """How many jobs run, and how many can."""
+        return len(self._tasks), self._limit
 
     @property
     def thread_id(self) -> int | None:
@@ -329,6 +339,14 @@ class Dispatcher:
     def waiting_turns(self) -> int:
         """How many turns wait for a thread."""
         return self._turns.waiting
+
+    def slots(self) -> tuple[Slots, ...]:
+        """How much runs now, by kind, and how much can."""
+        return (
+            Slots('turn', *self._turns.slots()),
+            Slots('activity', *self._sync_activities.slots()),
+            Slots('async_activity', *self._async_activities.slots()),
+        )
 
     def waiting_activities(self) -> int:
         """How many activities, of both kinds, wait for their turn."""

@@ -42,6 +42,21 @@ class RunningActivity:
 
 
 @dataclass(frozen=True)
+class Slots:
+    """The places where work of a kind runs.
+
+    Attributes:
+        kind: 'turn', 'activity' (those on threads) or 'async_activity' (those on the event loop).
+        used: How many are taken.
+        limit: How many there are.
+    """
+
+    kind: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True)
 class WorkerStatus:
     """A snapshot of a worker.
 
@@ -60,6 +75,7 @@ class WorkerStatus:
         waiting_activities: How many activities wait for a thread, or for a place on the event loop.
         sticky: What sticky execution has done and holds.
         history_cache: The same of the history cache.
+        slots: How much runs, by kind, and how much can; empty while the worker is not running.
     """
 
     is_running: bool
@@ -75,3 +91,4 @@ class WorkerStatus:
     waiting_activities: int
     sticky: StickyStats
     history_cache: HistoryCacheStats
+    slots: tuple[Slots, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError, TaskFailedError
@@ -17,6 +18,7 @@ from dapr.ext.workflow._durabletask.history.resolver import (
 from dapr.ext.workflow._durabletask.history.sticky import Parked, StickyInstances, execution_id_in
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.listener import Listeners, TurnRecord
 from dapr.ext.workflow._durabletask.propagation import propagated_history_of
 from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
@@ -55,6 +57,7 @@ class Turns:
         give_up_stream: Called with a reason and the number of a stream when a history could not be had: the turn is not
             answered, since its instance is healthy, and the sidecar is to dispatch it again.
         running: Takes note of what runs. Default: no one looks.
+        listeners: Are told of each turn. Default: there are none.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Turns:
         verification: ReplayVerification | None = None,
         give_up_stream: Callable[[str, int], None] | None = None,
         running: RunningWork | None = None,
+        listeners: Listeners | None = None,
     ) -> None:
         self._executor = executor
         self._answers = answers
@@ -76,18 +80,26 @@ class Turns:
         self._verification = verification
         self._give_up_stream = give_up_stream
         self._running = running or RunningWork()
+        self._listeners = listeners if listeners is not None and listeners.want_turns else None
 
     def serve(self, dispatch: Dispatch) -> None:
         """Runs the turn of a work item and answers it."""
         item, ticket = dispatch
+        record = None if self._listeners is None else TurnRecord(ticket.instance_id, perf_counter())
         request = item.workflowRequest
         try:
-            kept = None if self._sticky is None else self._sticky.resume(request, ticket)
+            kept = None
+            if self._sticky is not None:
+                if record is None:
+                    kept = self._sticky.resume(request, ticket)
+                else:
+                    record.sticky = 'hit'
+                    kept = self._sticky.resume(request, ticket, record)
             history = self._resolved(request, ticket) if kept is None else None
             if kept is None and history is None:
                 return
             try:
-                instance, response = self._run(request, ticket, kept, history)
+                instance, response = self._run(request, ticket, kept, history, record)
                 parked = self._keep(request, ticket, kept, history, instance, response)
             finally:
                 if history is not None:
@@ -95,11 +107,20 @@ class Turns:
             response.completionToken = item.completionToken
             if self._logger.isEnabledFor(logging.DEBUG):
                 self._logger.debug('%s', _summary(request, response))
+            if record is not None:
+                record.outcome = 'waiting'
+                if instance is None or instance.is_ended:
+                    record.read_end(response)
+                record.ended = perf_counter()
             is_delivered = self._answers.complete_turn(response)
+            if record is not None:
+                record.is_delivered = is_delivered
             if self._sticky is not None and parked is not None and not is_delivered:
                 self._sticky.forget(request.instanceId, parked)
         finally:
             ticket.leave()
+            if record is not None and self._listeners is not None:
+                self._listeners.turn_ended(record)
 
     def _resolved(self, request: pb.WorkflowRequest, ticket: Ticket) -> ResolvedHistory | None:
         """The whole history before this turn; None when it is not to be had and the item is left unanswered."""
@@ -123,21 +144,30 @@ class Turns:
         )
 
     def _run(
-        self, request: pb.WorkflowRequest, ticket: Ticket, kept: Parked | None, history: ResolvedHistory | None
+        self,
+        request: pb.WorkflowRequest,
+        ticket: Ticket,
+        kept: Parked | None,
+        history: ResolvedHistory | None,
+        record: TurnRecord | None,
     ) -> tuple[WorkflowInstance | None, pb.WorkflowResponse]:
         """Runs the new events of a turn in a kept workflow, or in one that replays the history; gives it and the
         answer. After an internal error there is no workflow that could be kept."""
         instance = None if kept is None else kept.instance
         name = '' if instance is None else instance.context.workflow_name
-        self._running.begin_turn(
-            request.instanceId, name, (() if history is None else history.events, request.newEvents)
-        )
+        new_events = request.newEvents
+        self._running.begin_turn(request.instanceId, name, (() if history is None else history.events, new_events))
         failure: Exception
         try:
             if instance is None:
                 assert history is not None
                 instance = self._executor.replayed(request.instanceId, history.events, propagated_history_of(request))
-            results = self._executor.run(instance, request.newEvents)
+                if record is not None and history.events:
+                    record.replayed = perf_counter()
+                    record.replayed_events = len(history.events)
+                elif record is not None:
+                    record.read_start(new_events)
+            results = self._executor.run(instance, new_events)
             if instance.is_ended:
                 self._tell_failure(request.instanceId, results)
             if kept is not None and self._verification is not None and self._verification.is_due():
@@ -153,6 +183,10 @@ class Turns:
             failure = error
         finally:
             self._running.end_turn()
+            if record is not None:
+                record.new_events = len(new_events)
+                if instance is not None:
+                    record.workflow_name = instance.context.workflow_name
         response = _failure(request, failure, instance)
         if instance is not None:
             close(instance, self._logger)

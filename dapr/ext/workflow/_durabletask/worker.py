@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,7 @@ from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
+from dapr.ext.workflow._durabletask.listener import Listeners, WorkerListener
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.errors import (
     ActivityNotRegisteredError,
@@ -116,6 +118,7 @@ class TaskHubGrpcWorker:
         blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
             event loop, is told in the log, with its stack. Default: 2; zero or less: never.
         payloads: How values become payloads. Default: as plain JSON.
+        listeners: Who is told what the worker does, in this order. Default: no one.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -141,6 +144,7 @@ class TaskHubGrpcWorker:
         disable_sticky_execution: bool = False,
         blocked_warning_after: float = DEFAULT_LIMIT_SECONDS,
         payloads: Payloads = PLAIN,
+        listeners: Sequence[WorkerListener] | None = None,
     ) -> None:
         self._registry = _Registry(payloads)
         self._logger = shared.get_logger('worker', log_handler, log_formatter)
@@ -157,6 +161,7 @@ class TaskHubGrpcWorker:
         given = {key for key, _ in self._channel_options}
         self._channel_options.extend(option for option in STREAM_CHANNEL_OPTIONS if option[0] not in given)
         self._stop_timeout = max(0.0, stop_timeout)
+        self._listeners = Listeners(listeners, self._logger) if listeners else None
         self._blocked_warning_after = blocked_warning_after
         self._keepalive_interval = keepalive_interval
         self._disable_stateful_history = disable_stateful_history
@@ -255,8 +260,16 @@ class TaskHubGrpcWorker:
                 address=self._host_address,
                 keepalive_interval=self._keepalive_interval,
                 blocked_warning_after=self._blocked_warning_after,
+                listeners=self._listeners,
             )
-            run.start()
+            if self._listeners is not None:
+                self._listeners.worker_started(self)
+            try:
+                run.start()
+            except BaseException:
+                if self._listeners is not None:
+                    self._listeners.worker_stopped(self)
+                raise
             self._run = run
         self._logger.info("Starting a worker for the sidecar at '%s'.", self._host_address)
         try:
@@ -292,8 +305,11 @@ class TaskHubGrpcWorker:
         if run is not None:
             run.stop(self._stop_timeout if timeout is None else max(0.0, timeout))
             with self._lock:
-                if self._run is run:
+                is_first = self._run is run
+                if is_first:
                     self._run = None
+            if is_first and self._listeners is not None:
+                self._listeners.worker_stopped(self)
 
     def is_worker_ready(self) -> bool:
         """Whether work items are coming: False before the start, after the stop, and while cut off from the sidecar."""
@@ -323,6 +339,7 @@ class TaskHubGrpcWorker:
             waiting_activities=0 if run is None else run.dispatcher.waiting_activities(),
             sticky=self._sticky.stats,
             history_cache=self._history_cache.stats,
+            slots=run.dispatcher.slots() if run is not None and is_running else (),
         )
 
     def standing(self, instance_id: str) -> tuple[StandingTask, ...]:
@@ -382,6 +399,7 @@ class _Run:
         address: The sidecar's, as host:port, for what is told of it.
         keepalive_interval: As in `TaskHubGrpcWorker`.
         blocked_warning_after: As in `TaskHubGrpcWorker`.
+        listeners: Are told what it does; None: no one is.
     """
 
     def __init__(
@@ -396,12 +414,16 @@ class _Run:
         address: str,
         keepalive_interval: float,
         blocked_warning_after: float,
+        listeners: Listeners | None = None,
     ) -> None:
         self._logger = logger
         self.running = RunningWork()
         self._shutting_down = threading.Event()
         self._connections = Connections(logger)
-        completions = Completions(self._connections, logger)
+        self._listeners = listeners
+        completions = Completions(
+            self._connections, logger, on_failure=None if listeners is None else listeners.answer_failed
+        )
         self._fence = DispatchFence()
         self._sticky = sticky
         self._resolver = None if cache is None else HistoryResolver(cache, HistoryFetch(self._connections))
@@ -418,10 +440,11 @@ class _Run:
             ReplayVerification(every) if every else None,
             self._give_up_stream,
             self.running,
+            listeners,
         )
         self.dispatcher = Dispatcher(options, logger)
         self._activities = Activities(
-            registry, completions, logger, self.running, self._shutting_down, self.dispatcher.async_activity
+            registry, completions, logger, self.running, self._shutting_down, self.dispatcher.async_activity, listeners
         )
         self._watchdog: Watchdog | None = None
         if blocked_warning_after > 0:
@@ -434,6 +457,8 @@ class _Run:
             logger,
             keepalive_interval=keepalive_interval,
             on_open=self._stream_is_open,
+            on_lost=None if listeners is None else listeners.reconnecting,
+            on_received=None if listeners is None else listeners.on_received,
             address=address,
         )
         self._unknown_kinds: set[str] = set()
@@ -525,10 +550,14 @@ class _Run:
                 ticket.leave()
                 raise
         elif kind == 'activityRequest':
-            if self._activities.is_async(item):
-                self.dispatcher.async_activity(self._activities.serve_async, self._activities.answer, item)
+            activities, received = self._activities, 0.0 if self._listeners is None else time.perf_counter()
+            if activities.is_async(item):
+                serve_async = partial(activities.serve_async, received=received) if received else activities.serve_async
+                self.dispatcher.async_activity(serve_async, activities.answer, item)
             else:
-                self.dispatcher.activity(self._activities.serve, item)
+                self.dispatcher.activity(
+                    partial(activities.serve, received=received) if received else activities.serve, item
+                )
         elif kind is None:
             self._tell_unknown(item)
         # What is left is healthPing, which has done its work by arriving.
@@ -539,6 +568,8 @@ class _Run:
             self._resolver.new_stream()
         if self._sticky is not None:
             self._sticky.reset()
+        if self._listeners is not None and number != _NO_STREAM:
+            self._listeners.connected(number)
 
     def _give_up_stream(self, reason: str, number: int) -> None:
         self.stream.reset(reason, number)

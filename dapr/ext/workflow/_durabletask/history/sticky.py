@@ -23,6 +23,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from typing import Protocol
 
 from dapr.ext.workflow._durabletask.history.bounds import (
     DEFAULT_MAX_INSTANCES,
@@ -44,6 +45,13 @@ _ENTRY_BYTES = 900
 
 # To measure as much takes a third of the time of a short turn.
 _BYTES_MEASURED_A_TURN = 1024
+
+
+class Observer(Protocol):
+    """Who wants to know of a single turn; `TurnRecord` does."""
+
+    def missed(self, reason: str) -> None:
+        """There is no workflow to go on with: a field of `StickyMisses`, or '' for the first turn of a run."""
 
 
 class Parked(Entry):
@@ -135,10 +143,15 @@ class StickyInstances:
         """Seconds after its last turn for which a workflow is kept, at least."""
         return self._parked.ttl
 
-    def resume(self, request: pb.WorkflowRequest, ticket: Ticket) -> Parked | None:
+    def resume(self, request: pb.WorkflowRequest, ticket: Ticket, observer: Observer | None = None) -> Parked | None:
         """Takes out the running workflow that a work item goes on from, and brings it to where its new events begin.
 
         Run those, and park it again; or close it.
+
+        Args:
+            request: The work item.
+            ticket: Its place among the dispatches of its instance.
+            observer: Is told when there is none. Default: no one is.
 
         Returns:
             None when there is none that may be used: replay the committed history then.
@@ -147,11 +160,11 @@ class StickyInstances:
         is_first_turn = not (request.cachedHistory.eventCount or request.pastEvents)
         with self._lock:
             if not ticket.is_newest():
-                self._count_miss('busy', is_first_turn)
+                self._count_miss('busy', is_first_turn, observer)
                 return None
             parked = self._parked.remove(instance_id, why_gone='busy')
             if parked is None:
-                self._count_miss(self._parked.why_gone(instance_id), is_first_turn)
+                self._count_miss(self._parked.why_gone(instance_id), is_first_turn, observer)
                 return None
         reason = _why_not(parked, request) or _bring_forward(parked, request)
         with self._lock:
@@ -159,7 +172,7 @@ class StickyInstances:
                 self._hits += 1
                 return parked
             self._parked.evictions['mismatch'] += 1
-            self._count_miss(reason, is_first_turn)
+            self._count_miss(reason, is_first_turn, observer)
         self._discard([parked])
         return None
 
@@ -234,9 +247,11 @@ class StickyInstances:
 
     # Inside
 
-    def _count_miss(self, reason: str, is_first_turn: bool) -> None:
+    def _count_miss(self, reason: str, is_first_turn: bool, observer: Observer | None) -> None:
         if not is_first_turn:
             self._misses[reason] += 1
+        if observer is not None:
+            observer.missed('' if is_first_turn else reason)
 
     def _discard(self, gone: Iterable[Parked]) -> None:
         instances = [parked.instance for parked in gone]

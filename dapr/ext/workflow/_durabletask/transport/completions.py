@@ -10,8 +10,8 @@ import grpc
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections
-from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
+from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
+from dapr.ext.workflow._durabletask.transport.errors import code_of, describe, status_of
 
 SEND_TIMEOUT_SECONDS = 30.0
 RECONNECT_TIMEOUT_SECONDS = 30.0
@@ -30,6 +30,8 @@ class Completions:
         logger: Where undelivered results are told.
         send_timeout: The deadline of one send, in seconds. Default: 30.
         reconnect_timeout: How long a result waits for a connection while there is none, in seconds. Default: 30.
+        on_failure: Called when an answer did not arrive: with its kind and the reason, see
+            `WorkerListener.answer_failed`. Default: no one is told.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class Completions:
         *,
         send_timeout: float = SEND_TIMEOUT_SECONDS,
         reconnect_timeout: float = RECONNECT_TIMEOUT_SECONDS,
+        on_failure: Callable[[str, str], None] | None = None,
     ) -> None:
         self._connections = connections
         self._logger = logger
         self._send_timeout = send_timeout
         self._reconnect_timeout = reconnect_timeout
+        self._on_failure = on_failure
 
     def complete_turn(self, response: pb.WorkflowResponse) -> bool:
         """Answers a turn.
@@ -83,14 +87,20 @@ class Completions:
                     answer.ByteSize(),
                     describe(error),
                 )
+                self._tell(answer, 'too_large')
                 self._send_once(send, too_large(answer, describe(error)))
         except Exception as error:
+            self._tell(answer, 'not_connected' if isinstance(error, NotConnectedError) else code_of(error))
             self._logger.warning(
                 'The result of the %s could not be delivered: %s. The sidecar will dispatch its work item again.',
                 _name(answer),
                 describe(error),
             )
         return False
+
+    def _tell(self, answer: pb.WorkflowResponse | pb.ActivityResponse, reason: str) -> None:
+        if self._on_failure is not None:
+            self._on_failure('activity' if isinstance(answer, pb.ActivityResponse) else 'turn', reason)
 
     def _send_once(self, send: Callable[[Connection, _Answer], None], answer: _Answer) -> None:
         with self._connections.acquire(self._reconnect_timeout) as connection:

@@ -48,6 +48,12 @@ def status_of(error: BaseException) -> grpc.StatusCode | None:
     return status if isinstance(status, grpc.StatusCode) else None
 
 
+def code_of(error: BaseException) -> str:
+    """What went wrong, as one of few words: the name of a call's status in lower case, or 'error'."""
+    status = status_of(error)
+    return 'error' if status is None else status.name.lower()
+
+
 def details_of(error: BaseException) -> str:
     """The details that a call ended with; '' where there are none."""
     details = getattr(error, 'details', None)

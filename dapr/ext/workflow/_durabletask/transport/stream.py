@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -17,7 +17,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.backoff import Backoff
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
-from dapr.ext.workflow._durabletask.transport.errors import describe
+from dapr.ext.workflow._durabletask.transport.errors import code_of, describe
 
 STREAM_CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # The reader takes work items off the wire itself, instead of from a thread of grpc's that does.
@@ -37,6 +37,13 @@ class _Cancellable(Protocol):
     def cancel(self) -> object: ...
 
 
+class _Loss(NamedTuple):
+    """Why a stream is over: in full, for the log, and as one of few words, see `WorkerListener.reconnecting`."""
+
+    why: str
+    code: str
+
+
 class _WorkItemCall:
     """One GetWorkItems call.
 
@@ -47,10 +54,16 @@ class _WorkItemCall:
     """
 
     def __init__(
-        self, connections: Connections, connection: Connection, request: pb.GetWorkItemsRequest, logger: logging.Logger
+        self,
+        connections: Connections,
+        connection: Connection,
+        request: pb.GetWorkItemsRequest,
+        logger: logging.Logger,
+        on_received: Callable[[int], None] | None = None,
     ) -> None:
         self.connection = connection
-        self.given_up_for: str | None = None
+        self.given_up_for: _Loss | None = None
+        self._on_received = on_received
         self._connections = connections
         self._request = request
         self._logger = logger
@@ -82,6 +95,8 @@ class _WorkItemCall:
         return request.SerializeToString()
 
     def _deserialize(self, data: bytes) -> pb.WorkItem:
+        if self._on_received is not None:
+            self._on_received(len(data))
         try:
             return pb.WorkItem.FromString(data)
         except DecodeError as error:
@@ -108,6 +123,9 @@ class WorkItemStream:
         address: The sidecar's address, for the log. Default: not told.
         on_open: Called on the reader's thread when a stream is open, before its first item, with the stream's number:
             1 for the first one, and so on. What the sidecar and the worker agreed on over the one before is over.
+        on_lost: Called on the reader's thread when a stream was lost or could not be opened and the next one follows,
+            with the reason as one word, see `WorkerListener.reconnecting`. Default: no one is told.
+        on_received: Called with the size of each work item, in bytes. Default: no one is told.
         backoff: Gives the delays between attempts. Default: doubling from 0.5 s to 15 s, with jitter.
         clock: A monotonic clock, in seconds.
         pause: Waits until the given seconds have passed or the stream is stopped. Default: waits for the stop.
@@ -124,6 +142,8 @@ class WorkItemStream:
         keepalive_interval: float,
         address: str | None = None,
         on_open: Callable[[int], None] | None = None,
+        on_lost: Callable[[str], None] | None = None,
+        on_received: Callable[[int], None] | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] | None = None,
@@ -134,6 +154,8 @@ class WorkItemStream:
         self._on_item = on_item
         self._address = address
         self._on_open = on_open
+        self._on_lost = on_lost
+        self._on_received = on_received
         self._logger = logger
         self._keepalive_interval = keepalive_interval
         self._backoff = backoff or Backoff()
@@ -224,7 +246,7 @@ class WorkItemStream:
         with self._changed:
             call = self._call if number in (None, self._number) else None
         if call is not None:
-            self._reset(call, reason)
+            self._reset(call, _Loss(reason, 'history'))
 
     def stop(self) -> None:
         """Ends whatever the threads are waiting for, and the stream unless it cannot be cancelled: that one ends with
@@ -246,14 +268,16 @@ class WorkItemStream:
         told = ''
         while True:
             try:
-                why = self._serve(self._connections.add(self._connect() if channel is None else channel))
+                why, code = self._serve(self._connections.add(self._connect() if channel is None else channel))
             except grpc.RpcError as error:
-                why = describe(advise(error, 'GetWorkItems', self._address))
+                why, code = describe(advise(error, 'GetWorkItems', self._address)), code_of(error)
             except Exception as error:
-                why = describe(error)
+                why, code = describe(error), 'error'
             channel = None
             if self._is_stopping():
                 return
+            if self._on_lost is not None:
+                self._on_lost(code)
             # A reason with all its advice, once: not with every attempt to find a sidecar that is not there.
             self._last_error = why
             if self._cut_off_at is None:
@@ -266,15 +290,15 @@ class WorkItemStream:
             if self._is_stopping():
                 return
 
-    def _serve(self, connection: Connection) -> str:
+    def _serve(self, connection: Connection) -> _Loss:
         """Reads work items from one connection until it is over; returns why it is."""
         try:
             self._hello(connection)
-            call = _WorkItemCall(self._connections, connection, self._request, self._logger)
+            call = _WorkItemCall(self._connections, connection, self._request, self._logger, self._on_received)
             try:
                 items = call.items()
                 if not self._opened(call):
-                    return 'the worker is stopping'
+                    return _Loss('the worker is stopping', 'ended')
                 for item in items:
                     self._heard()
                     try:
@@ -291,7 +315,7 @@ class WorkItemStream:
             # On a stop the connection outlives its stream: results that are just ready still go out on it.
             if not self._is_stopping():
                 self._connections.retire(connection)
-        return call.given_up_for or 'the sidecar has ended the stream'
+        return call.given_up_for or _Loss('the sidecar has ended the stream', 'ended')
 
     def _opened(self, call: _WorkItemCall) -> bool:
         with self._changed:
@@ -377,7 +401,7 @@ class WorkItemStream:
             except NotConnectedError:
                 continue
             except Exception as error:
-                self._reset(call, f'it does not answer Hello ({describe(error)})')
+                self._reset(call, _Loss(f'it does not answer Hello ({describe(error)})', 'silent'))
 
     def _wait_for_silence(self) -> _WorkItemCall | None:
         """Waits until a stream is open that is not told of, or one has been silent for the interval; None when the
@@ -396,7 +420,7 @@ class WorkItemStream:
                 self._changed.wait(wait)
         return None
 
-    def _reset(self, call: _WorkItemCall, reason: str) -> None:
+    def _reset(self, call: _WorkItemCall, reason: _Loss) -> None:
         if self._is_stopping() or not self._forget(call):
             return
         call.given_up_for = reason
