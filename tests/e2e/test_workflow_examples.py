@@ -57,6 +57,18 @@ EXPECTED = {
         'while it runs: ready 200, live 200',
         'after the shutdown: ready 503, live 200',
     ],
+    'interceptors': [
+        'audit: complaint-20 calls apologise(None)',
+        '  we are sorry',
+        'audit: complaint-20 calls refund(20)',
+        'timing: complaint was done within a minute: True',
+        'complaint-20 COMPLETED: "20 are back"',
+        'audit: complaint-2000 calls apologise(None)',
+        '  we are sorry',
+        'audit: complaint-2000 calls refund(2000)',
+        'complaint-2000 FAILED: complaint-2000: Activity task #2 failed: a refund of 2000 takes a human',
+        'timing: of apologise, refund, none took a second: True',
+    ],
     'history_propagation': [
         'COMPLETED: "paid: \\"lamp is there\\""',
         'COMPLETED: "refused: nothing was checked in checkout and order"',

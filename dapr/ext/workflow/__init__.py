@@ -20,6 +20,20 @@ from dapr.ext.workflow._version import __version__
 from dapr.ext.workflow.converter import DataConversionError, DataConverter, JsonDataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
+from dapr.ext.workflow.interceptors import (
+    BaseClientInterceptor,
+    BaseRuntimeInterceptor,
+    BaseWorkflowOutboundInterceptor,
+    CallActivityRequest,
+    CallChildWorkflowRequest,
+    ClientInterceptor,
+    ContinueAsNewRequest,
+    ExecuteActivityRequest,
+    ExecuteWorkflowRequest,
+    RuntimeInterceptor,
+    ScheduleWorkflowRequest,
+    WorkflowOutboundInterceptor,
+)
 from dapr.ext.workflow.mcp import DaprMCPClient, MCPToolDef
 from dapr.ext.workflow.naming import alternate_name
 from dapr.ext.workflow.retry_policy import RetryPolicy
@@ -37,12 +51,21 @@ from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 __all__ = [
     'UNSET',
     'ActivityResult',
+    'BaseClientInterceptor',
+    'BaseRuntimeInterceptor',
+    'BaseWorkflowOutboundInterceptor',
+    'CallActivityRequest',
+    'CallChildWorkflowRequest',
     'ChildWorkflowResult',
+    'ClientInterceptor',
+    'ContinueAsNewRequest',
     'DaprMCPClient',
     'DaprWorkflowClient',
     'DaprWorkflowContext',
     'DataConversionError',
     'DataConverter',
+    'ExecuteActivityRequest',
+    'ExecuteWorkflowRequest',
     'FailureDetails',
     'JsonDataConverter',
     'MCPToolDef',
@@ -50,6 +73,8 @@ __all__ = [
     'PropagationNotFoundError',
     'PropagationScope',
     'RetryPolicy',
+    'RuntimeInterceptor',
+    'ScheduleWorkflowRequest',
     'Task',
     'TaskFailedError',
     'WhenAllTask',
@@ -60,6 +85,7 @@ __all__ = [
     'WorkflowHistoryEvent',
     'WorkflowHistoryEventType',
     'WorkflowInstanceIdPage',
+    'WorkflowOutboundInterceptor',
     'WorkflowResult',
     'WorkflowRuntime',
     'WorkflowState',

@@ -15,47 +15,55 @@ from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode, async_o
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.internal.shared import is_async_callable
 from dapr.ext.workflow._durabletask.task import ActivityContext
-from dapr.ext.workflow.aio.async_workflow_context import AsyncWorkflowContext
-from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
+from dapr.ext.workflow.intercepted import Interceptions
 from dapr.ext.workflow.values.annotations import layers, signature_of
 from dapr.ext.workflow.workflow_activity_context import WorkflowActivityContext
 
 Function = Callable[..., Any]
 
+_NONE = Interceptions()
 
-def adapt_workflow(fn: Function) -> Function:
+
+def adapt_workflow(fn: Function, interceptions: Interceptions = _NONE) -> Function:
     """The orchestrator for a workflow that takes a `DaprWorkflowContext`, or an async one that takes an
     `AsyncWorkflowContext`, and, or not, an input.
 
     A sync wrapper of an async workflow passes its context on, so it gets that of async ones.
     """
     if any(map(is_async_callable, layers(fn))):
-        return adapt_async_workflow(fn)
-    call = _with_input(fn)
+        return adapt_async_workflow(fn, interceptions=interceptions)
+    call, new_context = interceptions.workflow(_with_input(fn)), interceptions.context
 
     @functools.wraps(fn)
     def orchestrator(ctx: OrchestrationContext, inp: Any = None) -> Any:
-        return call(DaprWorkflowContext(ctx), inp)
+        return call(new_context(ctx), inp)
 
     return orchestrator
 
 
-def adapt_async_workflow(fn: Function, sandbox_mode: SandboxMode = 'off') -> Function:
+def adapt_async_workflow(
+    fn: Function, sandbox_mode: SandboxMode = 'off', interceptions: Interceptions = _NONE
+) -> Function:
     """The orchestrator for an async workflow, whether it looks like an async function or not."""
-    return async_orchestrator(fn, sandbox_mode=sandbox_mode, make_context=AsyncWorkflowContext, call=_with_input(fn))
+    return async_orchestrator(
+        fn,
+        sandbox_mode=sandbox_mode,
+        make_context=interceptions.async_context,
+        call=interceptions.async_workflow(_with_input(fn)),
+    )
 
 
-def adapt_activity(fn: Function) -> Function:
+def adapt_activity(fn: Function, interceptions: Interceptions = _NONE) -> Function:
     """The engine's activity for one that takes a `WorkflowActivityContext` and, or not, an input; async if it is."""
-    call = _with_input(fn)
-
     if is_async_callable(fn):
+        call = interceptions.async_activity(_with_input(fn))
 
         @functools.wraps(fn)
         async def async_activity(ctx: ActivityContext, inp: Any = None) -> Any:
             return await call(WorkflowActivityContext(ctx), inp)
 
         return async_activity
+    call = interceptions.activity(fn, _with_input(fn))
 
     @functools.wraps(fn)
     def activity(ctx: ActivityContext, inp: Any = None) -> Any:

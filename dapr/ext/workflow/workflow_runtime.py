@@ -19,6 +19,8 @@ from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow.adapters import adapt_activity, adapt_async_workflow, adapt_workflow
 from dapr.ext.workflow.client_support import engine_arguments
 from dapr.ext.workflow.converter import DataConverter
+from dapr.ext.workflow.intercepted import Interceptions
+from dapr.ext.workflow.interceptors import RuntimeInterceptor, WorkflowOutboundInterceptor
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import (
     alternate_name,
@@ -67,9 +69,12 @@ class WorkflowRuntime:
             running workflow is kept between its turns, and is given what is new.
         blocked_warning_after: After how many seconds a turn that does not end, or an async activity that blocks the
             event loop, is told in the log, with its stack. None (default): 2; zero or less: never.
-        listeners: Who is told what the worker does, such as `observability.WorkflowMetrics`. Default: no one.
         data_converter: How inputs, results and events become payloads, and come back. None (default): as JSON, by what
             annotations say (`JsonDataConverter`).
+        listeners: Who is told what the worker does, such as `observability.WorkflowMetrics`. Default: no one.
+        runtime_interceptors: What is around the runs of workflows and around activities, see `interceptors`; the first
+            one is the outermost. Default: nothing.
+        outbound_interceptors: What is around the calls that workflows make. Default: nothing.
 
     For the other numbers, None, zero or less stand for the default.
 
@@ -95,13 +100,16 @@ class WorkflowRuntime:
         history_cache_max_bytes: int | None = None,
         disable_sticky_execution: bool = False,
         blocked_warning_after: float | None = None,
-        listeners: Sequence[WorkerListener] | None = None,
         *,
         data_converter: DataConverter | None = None,
+        listeners: Sequence[WorkerListener] | None = None,
+        runtime_interceptors: Sequence[RuntimeInterceptor[Any, Any]] | None = None,
+        outbound_interceptors: Sequence[WorkflowOutboundInterceptor[Any, Any]] | None = None,
     ) -> None:
         self._logger = Logger('WorkflowRuntime', logger_options)
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._registered: dict[tuple[str, tuple[int, int]], str] = {}
+        self._interceptions = Interceptions(runtime_interceptors, outbound_interceptors)
         self._started = threading.Event()
         arguments = engine_arguments(host, port, logger_options, max_grpc_message_length)
         arguments['stop_timeout'] = _SHUTDOWN_SECONDS
@@ -148,7 +156,7 @@ class WorkflowRuntime:
             TypeError: It is a class, or cannot be called.
         """
         registered = self._new_name('Workflow', fn, name)
-        self._registry.add_named_orchestrator(registered, adapt_workflow(fn))
+        self._registry.add_named_orchestrator(registered, adapt_workflow(fn, self._interceptions))
         self._note('Workflow', fn, registered)
 
     def register_async_workflow(
@@ -169,7 +177,7 @@ class WorkflowRuntime:
             WorkflowValidationError: There is no such mode.
         """
         registered = self._new_name('Workflow', fn, name)
-        self._registry.add_named_orchestrator(registered, adapt_async_workflow(fn, sandbox_mode))
+        self._registry.add_named_orchestrator(registered, adapt_async_workflow(fn, sandbox_mode, self._interceptions))
         self._note('Workflow', fn, registered)
 
     def register_versioned_workflow(
@@ -193,7 +201,9 @@ class WorkflowRuntime:
         if not version:
             raise ValueError(f'{fn!r} has no name that its version could go by: give version_name=...')
         registered = self._new_name('Workflow', fn, name)
-        self._registry.add_named_orchestrator(registered, adapt_workflow(fn), version_name=version, is_latest=is_latest)
+        self._registry.add_named_orchestrator(
+            registered, adapt_workflow(fn, self._interceptions), version_name=version, is_latest=is_latest
+        )
         self._note('Workflow', fn, registered)
 
     def register_activity(self, fn: Callable[..., Any], *, name: str | None = None) -> None:
@@ -208,7 +218,7 @@ class WorkflowRuntime:
             TypeError: It is a class, or cannot be called.
         """
         registered = self._new_name('Activity', fn, name)
-        self._registry.add_named_activity(registered, adapt_activity(fn))
+        self._registry.add_named_activity(registered, adapt_activity(fn, self._interceptions))
         self._note('Activity', fn, registered)
 
     @overload

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import inspect
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -15,6 +16,7 @@ from dapr.ext.workflow.client_support import (
     warn_of_reuse_policy,
 )
 from dapr.ext.workflow.converter import DataConverter
+from dapr.ext.workflow.interceptors import ClientInterceptor, ScheduleWorkflowRequest, composed, methods_of
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.util import api_timeout
@@ -55,6 +57,8 @@ class DaprWorkflowClient:
             `DAPR_API_TIMEOUT_SECONDS` says, else none.
         data_converter: How inputs, outputs and events become payloads, and come back: the one of the workers. None
             (default): as JSON (`JsonDataConverter`).
+        client_interceptors: What is around `schedule_new_workflow`, see `interceptors`; the first one is the outermost.
+            Default: nothing.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
@@ -70,7 +74,10 @@ class DaprWorkflowClient:
         *,
         call_timeout: float | None = None,
         data_converter: DataConverter | None = None,
+        client_interceptors: Sequence[ClientInterceptor[Any]] | None = None,
     ) -> None:
+        methods = methods_of(client_interceptors, 'schedule_new_workflow')
+        self._schedule = composed(methods, self._schedule_last) if methods else None
         self._logger = Logger('DaprWorkflowClient', logger_options)  # apps reach for it
         # Looked up on its module each time: tests of other packages put one of their own there.
         self.__obj = engine.AsyncTaskHubGrpcClient(
@@ -132,8 +139,22 @@ class DaprWorkflowClient:
             grpc.RpcError: With ALREADY_EXISTS when an instance of that id is running.
         """
         warn_of_reuse_policy(reuse_id_policy)
+        if self._schedule is None:
+            return await self.__obj.schedule_new_orchestration(
+                name_of(workflow), input=input, instance_id=instance_id, start_at=start_at, app_id=app_id
+            )
+        request = ScheduleWorkflowRequest(name_of(workflow), input, instance_id, start_at, reuse_id_policy, app_id)
+        new_id = self._schedule(request)
+        started: str = await new_id if inspect.isawaitable(new_id) else new_id
+        return started
+
+    async def _schedule_last(self, request: ScheduleWorkflowRequest[Any]) -> str:
         return await self.__obj.schedule_new_orchestration(
-            name_of(workflow), input=input, instance_id=instance_id, start_at=start_at, app_id=app_id
+            request.workflow_name,
+            input=request.input,
+            instance_id=request.instance_id,
+            start_at=request.start_at,
+            app_id=request.app_id,
         )
 
     async def get_workflow_state(
