@@ -85,6 +85,18 @@ class DaprWorkflowContext(WorkflowContext):
         return self.__obj.parent_instance_id
 
     @property
+    def trace_parent(self) -> str | None:
+        return self.__obj.trace_parent
+
+    @property
+    def trace_state(self) -> str | None:
+        return self.__obj.trace_state
+
+    @property
+    def workflow_span_id(self) -> str | None:
+        return self.__obj.workflow_span_id
+
+    @property
     def logger(self) -> CallLogger:
         return self.__obj.logger
 

@@ -91,6 +91,22 @@ class WorkflowContext(ABC):
         raise NotImplementedError
 
     @property
+    def trace_parent(self) -> str | None:
+        """The span that the workflow was started from, as a W3C `traceparent`; None where nothing is traced."""
+        raise NotImplementedError
+
+    @property
+    def trace_state(self) -> str | None:
+        """The W3C `tracestate` that goes with it, or None."""
+        raise NotImplementedError
+
+    @property
+    def workflow_span_id(self) -> str | None:
+        """The id of the sidecar's span of this run, as 16 hexadecimal digits, or None. Where OpenTelemetry is set up,
+        that span is the current one in the workflow's code, to be read: what is set on it goes nowhere."""
+        raise NotImplementedError
+
+    @property
     def parent_instance_id(self) -> str | None:
         """The id of the workflow that started this one as its child, or None."""
         raise NotImplementedError

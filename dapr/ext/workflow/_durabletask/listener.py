@@ -47,6 +47,8 @@ class TurnRecord:
         input_bytes: What the workflow's input takes as UTF-8, in its first turn; None: in no other, or there is none.
         result_bytes: What its result takes, in its last turn; None: in no other, or there is none.
         is_delivered: Whether the answer arrived.
+        trace_parent: The sidecar's span of the run, as a W3C `traceparent`; '' where nothing is traced.
+        trace_state: The W3C `tracestate` that goes with it; '' for none.
     """
 
     # By hand, and not as a dataclass: it is made for every turn.
@@ -63,6 +65,8 @@ class TurnRecord:
         'result_bytes',
         'started',
         'sticky',
+        'trace_parent',
+        'trace_state',
         'workflow_name',
     )
 
@@ -80,6 +84,7 @@ class TurnRecord:
         self.input_bytes: int | None = None
         self.result_bytes: int | None = None
         self.is_delivered = False
+        self.trace_parent = self.trace_state = ''
 
     def missed(self, reason: str) -> None:
         """Takes note that the running workflow was not there.

@@ -1,12 +1,12 @@
-"""What a worker tells of itself: metrics, for OpenTelemetry, and the seam for whoever wants to listen, too.
+"""What a worker tells of itself: metrics and spans, for OpenTelemetry, and the seam for whoever wants to listen, too.
 
     from dapr.ext.workflow import WorkflowRuntime
     from dapr.ext.workflow.observability import WorkflowMetrics
 
     runtime = WorkflowRuntime(listeners=[WorkflowMetrics()])
 
-`WorkflowMetrics` needs OpenTelemetry's API: `pip install dapr-stateful-workflow[otel]`. `WorkerListener` needs nothing.
-The sidecar has metrics and spans of its own; what is here is what the worker alone knows.
+`WorkflowMetrics` and `WorkerSpans` need OpenTelemetry's API: `pip install dapr-stateful-workflow[otel]`.
+`WorkerListener` needs nothing. The sidecar has metrics and spans of its own; what is here the worker alone knows.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from dapr.ext.workflow._durabletask.listener import ActivityRecord, ObservedWork
 
 if TYPE_CHECKING:
     from dapr.ext.workflow.observability.metrics import WorkflowMetrics
+    from dapr.ext.workflow.observability.spans import WorkerSpans
 
-__all__ = ['ActivityRecord', 'ObservedWorker', 'TurnRecord', 'WorkerListener', 'WorkflowMetrics']
+__all__ = ['ActivityRecord', 'ObservedWorker', 'TurnRecord', 'WorkerListener', 'WorkerSpans', 'WorkflowMetrics']
 
-_NEED_OPENTELEMETRY = {'WorkflowMetrics': 'metrics'}
+_NEED_OPENTELEMETRY = {'WorkerSpans': 'spans', 'WorkflowMetrics': 'metrics'}
 
 
 def __getattr__(name: str) -> Any:

@@ -160,6 +160,22 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         return self._context.create_replay_safe_logger(logger)
 
     @property
+    def trace_parent(self) -> str | None:
+        """The span that the workflow was started from, as a W3C `traceparent`; None where nothing is traced."""
+        return self._context.trace_parent
+
+    @property
+    def trace_state(self) -> str | None:
+        """The W3C `tracestate` that goes with it, or None."""
+        return self._context.trace_state
+
+    @property
+    def workflow_span_id(self) -> str | None:
+        """The id of the sidecar's span of this run, as 16 hexadecimal digits, or None. Where OpenTelemetry is set up,
+        that span is the current one in the workflow's code, to be read: what is set on it goes nowhere."""
+        return self._context.workflow_span_id
+
+    @property
     def parent_instance_id(self) -> str | None:
         """The id of the workflow that started this one as its child, or None."""
         return self._context._parent_instance_id

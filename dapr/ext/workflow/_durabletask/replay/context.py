@@ -97,6 +97,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._encoded_custom_status: str | None = None
         self._workflow_name = ''
         self._execution_id = ''
+        self._trace_parent = self._trace_state = self._workflow_span_id = ''
         self._version_name: str | None = None
         self._recorded_patches: set[str] = set()
         self._patch_answers: dict[str, bool] = {}
@@ -144,6 +145,27 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     def execution_id(self) -> str:
         """The id of this run: another one after `continue_as_new`; '' when the sidecar did not say."""
         return self._execution_id
+
+    @property
+    def trace_parent(self) -> str | None:
+        return self._trace_parent or None
+
+    @property
+    def trace_state(self) -> str | None:
+        return self._trace_state or None
+
+    @property
+    def workflow_span_id(self) -> str | None:
+        return self._workflow_span_id or None
+
+    @property
+    def run_trace_parent(self) -> str:
+        """The sidecar's span of this run, as a traceparent header; its caller's where the sidecar does not tell its
+        own, '' where nothing is traced."""
+        parts = self._trace_parent.split('-')
+        if len(parts) != 4 or len(self._workflow_span_id) != 16:
+            return self._trace_parent
+        return f'{parts[0]}-{parts[1]}-{self._workflow_span_id}-{parts[3]}'
 
     def log_fields(self) -> dict[str, object]:
         return {

@@ -20,6 +20,7 @@ from dapr.ext.workflow._durabletask.internal.timer import is_optional_timer_even
 from dapr.ext.workflow._durabletask.replay.actions import Action, CreateChildWorkflow, CreateTimer, ScheduleTask
 from dapr.ext.workflow._durabletask.retry import is_error_non_retryable
 from dapr.ext.workflow._durabletask.task import RetryableTask, TimerTask
+from dapr.ext.workflow._durabletask.tracing import see_run
 
 if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.replay.instance import WorkflowInstance
@@ -58,9 +59,18 @@ def _execution_started(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     started = event.executionStarted
     encoded_input = started.input.value if started.HasField('input') else None
     run.context._execution_id = started.workflowInstance.executionId.value
+    if started.HasField('parentTraceContext'):
+        _note_trace(run, started)
     if started.HasField('parentInstance'):
         run.context._parent_instance_id = started.parentInstance.workflowInstance.instanceId or None
     run.start(started.name, encoded_input)
+
+
+def _note_trace(run: WorkflowInstance, started: pb.ExecutionStartedEvent) -> None:
+    context, trace = run.context, started.parentTraceContext
+    context._trace_parent, context._trace_state = trace.traceParent, trace.traceState.value
+    context._workflow_span_id = started.workflowSpanID.value
+    see_run(context.run_trace_parent, context._trace_state)
 
 
 def _execution_terminated(run: WorkflowInstance, event: pb.HistoryEvent) -> None:

@@ -10,6 +10,7 @@ import grpc
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.tracing import untraced
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
 from dapr.ext.workflow._durabletask.transport.errors import code_of, describe, status_of
 
@@ -58,7 +59,8 @@ class Completions:
         Returns:
             Whether this very answer arrived.
         """
-        return self._send(response, self._send_turn, _turn_too_large)
+        with untraced():
+            return self._send(response, self._send_turn, _turn_too_large)
 
     def complete_activity(self, response: pb.ActivityResponse) -> bool:
         """Answers an activity; one whose result is too large for the sidecar fails instead.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import grpc
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.tracing import untraced
 from dapr.ext.workflow._durabletask.transport.connection import Connections
 from dapr.ext.workflow._durabletask.transport.errors import describe
 
@@ -33,7 +34,7 @@ class HistoryFetch:
             ConnectionError: The sidecar did not give it.
             NotConnectedError: There is no connection.
         """
-        with self._connections.acquire(self._timeout) as connection:
+        with untraced(), self._connections.acquire(self._timeout) as connection:
             request = pb.GetInstanceHistoryRequest(instanceId=instance_id)
             try:
                 response = connection.stub.GetInstanceHistory(request, timeout=self._timeout)

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from grpc.experimental import ChannelOptions
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.tracing import untraced
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.backoff import Backoff
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
@@ -268,7 +269,8 @@ class WorkItemStream:
         told = ''
         while True:
             try:
-                why, code = self._serve(self._connections.add(self._connect() if channel is None else channel))
+                with untraced():
+                    why, code = self._serve(self._connections.add(self._connect() if channel is None else channel))
             except grpc.RpcError as error:
                 why, code = describe(advise(error, 'GetWorkItems', self._address)), code_of(error)
             except Exception as error:
@@ -372,7 +374,7 @@ class WorkItemStream:
 
     def _hello(self, connection: Connection) -> None:
         """Says Hello with a deadline; `stop` cancels it. Raises what the call raises."""
-        with self._connections.hold(connection):
+        with untraced(), self._connections.hold(connection):
             call = connection.stub.Hello.future(Empty(), timeout=HELLO_TIMEOUT_SECONDS)
             with self._changed:
                 self._hellos.add(call)
