@@ -17,6 +17,7 @@ from typing import Any
 
 from dapr.ext.workflow.doctor.installation import examine_installation
 from dapr.ext.workflow.doctor.line import Line
+from dapr.ext.workflow.doctor.telemetry import examine_telemetry
 
 __all__ = ['Line', 'add_command', 'examine', 'examine_installation']
 
@@ -60,6 +61,7 @@ def examine(
     for name in ('grpcio', 'protobuf'):
         yield _version(name)
     yield Line('dapr SDK', _version_of('dapr') or 'not installed; settings are read from the environment')
+    yield examine_telemetry()
     if offline:
         return
     if any(line.wrong for line in installation):
