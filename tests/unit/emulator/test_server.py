@@ -126,7 +126,8 @@ def test_a_stop_ends_streams_and_waits_at_once() -> None:
             reading = threads.submit(list, stream)  # it gets the turn, and never answers
             while not exists(emulator.address, 'wf'):
                 pass
-        assert refusal(reading.result) == (grpc.StatusCode.CANCELLED, 'shutting down')
+        # Either end may be first to give the stream up.
+        assert refusal(reading.result)[0] in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
         for call in (wait, start):
             assert refusal(call.result) == (grpc.StatusCode.UNAVAILABLE, 'the emulator is shutting down')
         channel.close()
