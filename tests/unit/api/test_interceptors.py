@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -240,6 +241,27 @@ def test_an_async_interceptor_must_not_wait_around_a_sync_activity(emulator: Emu
     assert (
         "An async interceptor awaits something else than next(request) around the activity 'double'" in details.message
     )
+
+
+@pytest.mark.parametrize('interceptor', [Plain(), Async()], ids=['plain', 'async'])
+def test_a_sync_wrapper_of_an_async_activity_has_them_around_it(emulator: Emulator, interceptor: Any) -> None:
+    async def later(ctx: WorkflowActivityContext, value: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * value
+
+    @functools.wraps(later)
+    def wrapper(*args: Any) -> Any:
+        return later(*args)
+
+    def calls(ctx: DaprWorkflowContext, value: int) -> Run:
+        return (yield ctx.call_activity('later', input=value))
+
+    app = App(emulator, runtime_interceptors=[interceptor])
+    app.runtime.register_activity(wrapper)
+    app.runtime.register_workflow(calls)
+    state = app.run(calls, 0)
+    assert state.runtime_status is wf.WorkflowStatus.COMPLETED, state.failure_details
+    assert float(state.serialized_output or 'nan') == (202 if isinstance(interceptor, Plain) else 203.5)
 
 
 class Starts(wf.BaseClientInterceptor[Any]):
