@@ -262,6 +262,8 @@ class TaskHubGrpcWorker:
                 blocked_warning_after=self._blocked_warning_after,
                 listeners=self._listeners,
             )
+            # Before it starts: that it is connected may be told at any moment after.
+            self._logger.info("Starting a worker for the sidecar at '%s'.", self._host_address)
             if self._listeners is not None:
                 self._listeners.worker_started(self)
             try:
@@ -271,7 +273,6 @@ class TaskHubGrpcWorker:
                     self._listeners.worker_stopped(self)
                 raise
             self._run = run
-        self._logger.info("Starting a worker for the sidecar at '%s'.", self._host_address)
         try:
             is_open = run.stream.wait_until_open(timeout)
         except BaseException:  # Ctrl-C while it waits
