@@ -186,7 +186,10 @@ class Turns:
             if record is not None:
                 record.new_events = len(new_events)
                 if instance is not None:
-                    _note_run(record, instance)
+                    context = instance.context
+                    record.workflow_name = context._workflow_name
+                    if context._trace_parent:
+                        record.trace_parent, record.trace_state = context.run_trace_parent, context._trace_state
         response = _failure(request, failure, instance)
         if instance is not None:
             close(instance, self._logger)
@@ -251,13 +254,6 @@ class Turns:
         if instance is not None:
             close(instance, self._logger)
         return None
-
-
-def _note_run(record: TurnRecord, instance: WorkflowInstance) -> None:
-    context = instance.context
-    record.workflow_name = context._workflow_name
-    if context._trace_parent:
-        record.trace_parent, record.trace_state = context.run_trace_parent, context._trace_state
 
 
 def _response(request: pb.WorkflowRequest, results: ExecutionResults) -> pb.WorkflowResponse:
