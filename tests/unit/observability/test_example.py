@@ -133,5 +133,6 @@ def test_the_example_runs() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r'dapr_workflow_turn_duration_seconds_count\{.*outcome="failed".*\} 1\.0', done.stdout)
+    # The first order fails for sure, the others now and then.
+    assert re.search(r'dapr_workflow_turn_duration_seconds_count\{.*outcome="failed".*\} [1-5]\.0', done.stdout)
     assert re.search(r'dapr_workflow_stream_connected\{.*\} 1\.0', done.stdout)
