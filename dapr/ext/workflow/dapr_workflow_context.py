@@ -18,7 +18,7 @@ from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.lookup import MISSING, missing_attribute
 from dapr.ext.workflow.naming import name_of
-from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.retry_policy import RetryPolicy, engines_policy
 from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_activity_context import Activity
 from dapr.ext.workflow.workflow_context import Workflow, WorkflowContext
@@ -156,7 +156,7 @@ class DaprWorkflowContext(WorkflowContext):
         task = self.__obj.call_activity(
             name,
             input=input,
-            retry_policy=None if retry_policy is None else retry_policy.obj,
+            retry_policy=engines_policy(retry_policy),
             app_id=app_id,
             propagation=propagation,
         )
@@ -186,7 +186,7 @@ class DaprWorkflowContext(WorkflowContext):
             name,
             input=input,
             instance_id=instance_id,
-            retry_policy=None if retry_policy is None else retry_policy.obj,
+            retry_policy=engines_policy(retry_policy),
             app_id=app_id,
             propagation=propagation,
         )

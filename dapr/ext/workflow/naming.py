@@ -51,6 +51,7 @@ def name_of(target: Callable[..., Any] | str) -> str:
         target: The function, or the name itself.
 
     Raises:
+        TypeError: It is neither.
         ValueError: It has no name, as a `functools.partial`.
     """
     if type(target) is _FUNCTION:  # with the name that it was registered by: each call of an activity asks
@@ -59,6 +60,8 @@ def name_of(target: Callable[..., Any] | str) -> str:
             return name  # type: ignore[no-any-return]
     if isinstance(target, str):
         return target
+    if not callable(target):
+        raise TypeError(f'A workflow or an activity is a function or a name, not {type(target).__name__}: {target!r}.')
     name = given_name(target) or _own_name(target)
     if name is None:
         raise ValueError(

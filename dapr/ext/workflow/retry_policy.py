@@ -26,6 +26,7 @@ class RetryPolicy:
         non_retryable_error_types: Exception types, or their names, that end the retries at once. Default: none.
 
     Raises:
+        TypeError: A value is of another type; the message names it.
         ValueError: A value is out of its range; the message names it.
     """
 
@@ -82,3 +83,17 @@ class RetryPolicy:
     def non_retryable_error_types(self) -> frozenset[str] | None:
         """The names of the error types that end the retries at once, or None."""
         return self._obj.non_retryable_error_types
+
+
+def engines_policy(retry_policy: RetryPolicy | None) -> retry.RetryPolicy | None:
+    """The policy as the engine takes it; None stays None.
+
+    Raises:
+        TypeError: It is no policy.
+    """
+    if retry_policy is None or isinstance(retry_policy, retry.RetryPolicy):
+        return retry_policy
+    policy = getattr(retry_policy, 'obj', None)
+    if not isinstance(policy, retry.RetryPolicy):
+        raise TypeError(f'retry_policy must be a RetryPolicy, not {type(retry_policy).__name__}: {retry_policy!r}.')
+    return policy

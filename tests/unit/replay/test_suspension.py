@@ -63,7 +63,7 @@ def test_events_are_taken_up_in_the_order_they_came() -> None:
     driver.turn(suspended(), event_raised('go', '1'))
     driver.turn(event_raised('go', '2'), child_completed(5), timer_fired(4))
     ended = driver.turn(event_raised('go', '3'), resumed())
-    assert output(ended) == ['CompletableTask', [1, 2, 3]]
+    assert output(ended) == ['ChildWorkflowTask', [1, 2, 3]]
 
 
 def test_all_kinds_of_events_are_held_back() -> None:

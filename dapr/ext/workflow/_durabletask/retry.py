@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from dapr.ext.workflow._durabletask.failures import NonRetryableError
@@ -27,6 +28,7 @@ class RetryPolicy:
             them always.
 
     Raises:
+        TypeError: A value is of another type; the message names it.
         ValueError: A value is out of its range.
     """
 
@@ -49,6 +51,10 @@ class RetryPolicy:
         retry_timeout: timedelta | None = None,
         non_retryable_error_types: Sequence[str | type[BaseException]] | None = None,
     ) -> None:
+        _check_types(
+            first_retry_interval, max_number_of_attempts, backoff_coefficient, max_retry_interval, retry_timeout
+        )
+        _check_error_types(non_retryable_error_types)
         zero = timedelta(0)
         if first_retry_interval < zero:
             raise ValueError(f'first_retry_interval must be >= 0, got {first_retry_interval}')
@@ -69,9 +75,7 @@ class RetryPolicy:
             None
             if not non_retryable_error_types
             else frozenset(
-                error.__name__ if isinstance(error, type) else error
-                for error in non_retryable_error_types
-                if isinstance(error, (str, type)) and error
+                error.__name__ if isinstance(error, type) else error for error in non_retryable_error_types if error
             )
         )
 
@@ -126,6 +130,38 @@ class RetryPolicy:
         if self._retry_timeout is not None and delay >= self._retry_timeout - waited:
             return None
         return delay
+
+
+def _check_types(first: object, attempts: object, coefficient: object, longest: object, timeout: object) -> None:
+    if not isinstance(first, timedelta):
+        raise _wrong_type('first_retry_interval', 'a timedelta', first)
+    if not isinstance(attempts, int) or isinstance(attempts, bool):
+        raise _wrong_type('max_number_of_attempts', 'an int', attempts)
+    if coefficient is not None:
+        if not isinstance(coefficient, (int, float)) or isinstance(coefficient, bool):
+            raise _wrong_type('backoff_coefficient', 'a float, an int or None', coefficient)
+        if not math.isfinite(coefficient):
+            raise ValueError(f'backoff_coefficient must be a finite number, got {coefficient}')
+    for argument, value in (('max_retry_interval', longest), ('retry_timeout', timeout)):
+        if value is not None and not isinstance(value, timedelta):
+            raise _wrong_type(argument, 'a timedelta or None', value)
+
+
+def _check_error_types(types: object) -> None:
+    if types is None:
+        return
+    if isinstance(types, (str, type)) or not isinstance(types, Iterable):
+        raise TypeError(
+            f'non_retryable_error_types must be a list of exception types or their names, not {types!r}; for a single '
+            'one write a list of one.'
+        )
+    for error in types:
+        if not (isinstance(error, str) or (isinstance(error, type) and issubclass(error, BaseException))):
+            raise _wrong_type('each of non_retryable_error_types', 'an exception type or the name of one', error)
+
+
+def _wrong_type(argument: str, kind: str, value: object) -> TypeError:
+    return TypeError(f'{argument} must be {kind}, not {type(value).__name__}: {value!r}')
 
 
 def is_error_non_retryable(error_type: str, policy: RetryPolicy) -> bool:

@@ -9,11 +9,13 @@ live in modules of their own (`contexts`, `retry`, `failures`) and are re-export
 
 from __future__ import annotations
 
+import reprlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
+from dapr.ext.workflow._durabletask import forgotten_yield
 from dapr.ext.workflow._durabletask.call_logging import ACTIVITY_LOGGER, CallLogger
 from dapr.ext.workflow._durabletask.call_types import TInput, TOutput
 from dapr.ext.workflow._durabletask.contexts import (
@@ -180,6 +182,18 @@ class ActivityContext:
         return self._propagated_history
 
 
+class _Seen:
+    """Stands where a parent stands, in tasks that had ended when the code asked for them."""
+
+    _is_complete = True
+
+    def on_child_completed(self, task: Task[Any]) -> None:
+        """Nothing: the task has ended."""
+
+
+SEEN: Parent = _Seen()
+
+
 class Task(Generic[T_co]):
     """A result that may not be there yet. A workflow yields it to wait for it."""
 
@@ -188,6 +202,34 @@ class Task(Generic[T_co]):
     _is_complete: bool = False
     _exception: BaseException | None = None
     _parent: Parent | None = None
+
+    # What was called for it, and by which name, for people to read.
+    _method: ClassVar[str] = ''
+    _name: str = ''
+
+    def describe(self) -> str:
+        """The call that gave the task, as messages show it."""
+        method = self._method or type(self).__name__
+        return f'{method}({self._name!r})' if self._name else method
+
+    def __repr__(self) -> str:
+        if not self._is_complete:
+            state = 'not complete'
+        else:
+            state = 'complete' if self._exception is None else f'failed with {type(self._exception).__name__}'
+        return f'<Task {self.describe()}: {state}>'
+
+    def __str__(self) -> str:
+        forgotten_yield.tell(f'{self.describe()} was made a text of', stacklevel=3)
+        return f"{self!r} (did you forget 'yield'?)"
+
+    def __format__(self, spec: str) -> str:
+        forgotten_yield.tell(f'{self.describe()} was formatted into a text', stacklevel=3)
+        return format(f"{self!r} (did you forget 'yield'?)", spec)
+
+    def __bool__(self) -> bool:
+        forgotten_yield.tell(f'{self.describe()} was taken for true or false; a task is always true', stacklevel=3)
+        return True
 
     @property
     def is_complete(self) -> bool:
@@ -207,7 +249,11 @@ class Task(Generic[T_co]):
             Exception: What the task failed with, most often `TaskFailedError`.
         """
         if not self._is_complete:
-            raise ValueError('The task has not completed.')
+            raise ValueError(
+                f"The task has not completed. It is {self.describe()}: yield it first, as in 'result = yield task'."
+            )
+        if self._parent is None:
+            self._parent = SEEN
         if self._exception is not None:
             raise self._exception
         return self._result
@@ -220,6 +266,8 @@ class Task(Generic[T_co]):
         """
         if self._exception is None:
             raise ValueError('The task has not failed.')
+        if self._parent is None:
+            self._parent = SEEN
         return self._exception
 
     def _end(self) -> None:
@@ -265,6 +313,24 @@ class CompletableTask(Task[T]):
             self._end()
 
 
+class ActivityTask(CompletableTask[T]):
+    """A call of an activity."""
+
+    _method = 'call_activity'
+
+
+class ChildWorkflowTask(CompletableTask[T]):
+    """A call of a child workflow."""
+
+    _method = 'call_child_workflow'
+
+
+class EventTask(CompletableTask[T]):
+    """The wait for an external event, without its limit in time."""
+
+    _method = 'wait_for_external_event'
+
+
 class RetryableTask(CompletableTask[T]):
     """A call of an activity or child workflow under a retry policy: one task over all its attempts.
 
@@ -301,8 +367,12 @@ class RetryableTask(CompletableTask[T]):
         self._instance_id = instance_id
         self._app_id = app_id
         self._propagation = propagation
+        self._name = task_name
         self._attempt_count = 1
         self._waited = timedelta(0)
+
+    def describe(self) -> str:
+        return f'{"call_child_workflow" if self._is_sub_orch else "call_activity"}({self._task_name!r})'
 
     def increment_attempt_count(self) -> None:
         """Counts a retry that begins, and the wait before it."""
@@ -322,6 +392,7 @@ class RetryableTask(CompletableTask[T]):
 class TimerTask(CompletableTask[None]):
     """A durable timer. One that stands for the wait before a retry knows the task that is to be tried again."""
 
+    _method = 'create_timer'
     _retryable_parent: RetryableTask[Any] | None = None
 
     def set_retryable_parent(self, retryable_task: RetryableTask[Any]) -> None:
@@ -341,8 +412,12 @@ class CompositeTask(Task[T]):
 
     _tasks: list[Task[Any]]
 
+    def describe(self) -> str:
+        count = len(self._tasks)
+        return f'{self._method} of {count} task{"" if count == 1 else "s"}'
+
     def __init__(self, tasks: Sequence[Task[Any]]) -> None:
-        children = list(tasks)
+        children = list(_checked(self._method, tasks))
         if len({id(child) for child in children}) != len(children):
             raise ValueError(
                 'the same task instance was passed to when_all/when_any more than once. A composite waits for each '
@@ -373,6 +448,8 @@ class CompositeTask(Task[T]):
 
 class WhenAllTask(CompositeTask['list[T]']):
     """Ends when all its tasks have ended: with their results in order, or with the first failure."""
+
+    _method = 'when_all'
 
     def __init__(self, tasks: Sequence[Task[T]]) -> None:
         super().__init__(tasks)
@@ -421,6 +498,8 @@ class WhenAllTask(CompositeTask['list[T]']):
 class WhenAnyTask(CompositeTask['Task[T]']):
     """Ends when one of its tasks has ended; its result is that task, well ended or not."""
 
+    _method = 'when_any'
+
     def __init__(self, tasks: Sequence[Task[T]]) -> None:
         super().__init__(tasks)
         if not self._tasks:
@@ -461,6 +540,9 @@ class ExternalEventWithTimeoutTask(CompositeTask[T]):
         self._on_timeout = on_timeout
         super().__init__([event_task, timer_task])
 
+    def describe(self) -> str:
+        return f'wait_for_external_event({self._event_name!r})'
+
     def on_child_completed(self, completed_task: Task[Any]) -> None:
         """Takes note that the event came, or that the time is up."""
         if self._is_complete:
@@ -478,6 +560,18 @@ class ExternalEventWithTimeoutTask(CompositeTask[T]):
         self._end()
 
 
+def _checked(method: str, tasks: Iterable[Any]) -> Iterator[Task[Any]]:
+    if isinstance(tasks, Task):
+        raise TypeError(f'{method} takes a list of tasks, not {tasks!r} alone.')
+    for index, task in enumerate(tasks):
+        if not isinstance(task, Task):
+            raise TypeError(
+                f'{method} was given {reprlib.repr(task)} ({type(task).__name__}) at index {index}. It takes tasks: '
+                'what call_activity, create_timer, when_all and the like return.'
+            )
+        yield task
+
+
 def when_all(tasks: Sequence[Task[T]]) -> WhenAllTask[T]:
     """A task that ends when all the given ones have.
 
@@ -485,6 +579,7 @@ def when_all(tasks: Sequence[Task[T]]) -> WhenAllTask[T]:
     have ended. An empty list is complete at once.
 
     Raises:
+        TypeError: Something in the list is no task.
         ValueError: A task is given twice, or belongs to another pending composite.
     """
     return WhenAllTask(tasks)
@@ -497,6 +592,7 @@ def when_any(tasks: Sequence[Task[T]]) -> WhenAnyTask[T]:
     empty list is complete at once, with an empty list as the result.
 
     Raises:
+        TypeError: Something in the list is no task.
         ValueError: A task is given twice, or belongs to another pending composite.
     """
     return WhenAnyTask(tasks)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
+from dapr.ext.workflow._durabletask import forgotten_yield
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError, TaskFailedError
 from dapr.ext.workflow._durabletask.history.fence import Ticket
 from dapr.ext.workflow._durabletask.history.resolver import (
@@ -37,6 +38,10 @@ class Dispatch(NamedTuple):
 
     item: pb.WorkItem
     ticket: Ticket
+
+
+# Beyond so many, forgotten calls are not told any more: names of calls may be made up of data.
+_MOST_TOLD = 1000
 
 
 class Turns:
@@ -81,6 +86,8 @@ class Turns:
         self._give_up_stream = give_up_stream
         self._running = running or RunningWork()
         self._listeners = listeners if listeners is not None and listeners.want_turns else None
+        # Forgotten calls that were told, by workflow and call.
+        self._told: set[tuple[str, str]] = set()
 
     def serve(self, dispatch: Dispatch) -> None:
         """Runs the turn of a work item and answers it."""
@@ -170,6 +177,8 @@ class Turns:
             results = self._executor.run(instance, new_events)
             if instance.is_ended:
                 self._tell_failure(request.instanceId, results)
+                if instance.forgotten:
+                    self._tell_forgotten(instance, request, ticket, history)
             if kept is not None and self._verification is not None and self._verification.is_due():
                 self._verify(self._verification, request, ticket, results)
             return instance, _response(request, results)
@@ -194,6 +203,52 @@ class Turns:
         if instance is not None:
             close(instance, self._logger)
         return None, response
+
+    def _tell_forgotten(
+        self, instance: WorkflowInstance, request: pb.WorkflowRequest, ticket: Ticket, history: ResolvedHistory | None
+    ) -> None:
+        """Tells what a workflow never waited for: each call once for this worker, since it is a line of its code."""
+        if forgotten_yield.mode() != 'warn':
+            return
+        workflow = instance.context.workflow_name
+        new = [
+            (action_id, task)
+            for action_id, task in instance.forgotten
+            if (workflow, task.describe()) not in self._told and len(self._told) < _MOST_TOLD
+        ]
+        if not new:
+            return
+        self._told.update((workflow, task.describe()) for _, task in new)
+        sites = self._sites(request, ticket, history)
+        for action_id, task in new:
+            how = f' It has failed: {task.get_exception()}' if task.is_failed else ''
+            self._logger.warning(
+                "%s: the workflow '%s' has ended and never waited for %s%s. Did you forget 'yield'?%s",
+                request.instanceId,
+                workflow,
+                task.describe(),
+                f', called at {sites[action_id]}' if sites.get(action_id) else '',
+                how,
+            )
+
+    def _sites(self, request: pb.WorkflowRequest, ticket: Ticket, history: ResolvedHistory | None) -> dict[int, str]:
+        """Where the code makes its calls; nothing where the history cannot be had."""
+        resolved = history
+        if resolved is None:
+            try:
+                resolved = self._history(request, ticket)
+            except _HistoryResolutionError:
+                return {}
+        try:
+            return self._executor.sites(
+                request.instanceId, resolved.events, request.newEvents, propagated_history_of(request)
+            )
+        except Exception:  # it is for a message alone: the turn was run, and is answered
+            self._logger.debug('%s: the lines of its calls cannot be told.', request.instanceId, exc_info=True)
+            return {}
+        finally:
+            if history is None:
+                resolved.forget()
 
     def _tell_failure(self, instance_id: str, results: ExecutionResults) -> None:
         for action in results.actions:

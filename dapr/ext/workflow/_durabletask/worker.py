@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from dapr.ext.workflow._durabletask import forgotten_yield
 from dapr.ext.workflow._durabletask.activity import Activities, _ActivityExecutor
 from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode, as_orchestrator, async_orchestrator
 from dapr.ext.workflow._durabletask.contexts import get_name
@@ -432,6 +433,7 @@ class _Run:
         if sticky is not None:
             sticky.on_discard = self._janitor.wake
         every = every_nth_turn()
+        forgotten_yield.mode()  # raises where it makes no sense
         self._turns = Turns(
             _OrchestrationExecutor(registry, logger),
             completions,

@@ -10,7 +10,7 @@ from dapr.ext.workflow._durabletask.propagation import PropagationScope
 from dapr.ext.workflow._durabletask.replay.futures import WorkflowFuture
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
 from dapr.ext.workflow.naming import name_of
-from dapr.ext.workflow.retry_policy import RetryPolicy
+from dapr.ext.workflow.retry_policy import RetryPolicy, engines_policy
 from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_activity_context import Activity, WorkflowActivityContext
 from dapr.ext.workflow.workflow_context import Workflow
@@ -44,7 +44,7 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
         task = self._context.call_activity(
             name,
             input=input,
-            retry_policy=None if retry_policy is None else retry_policy.obj,
+            retry_policy=engines_policy(retry_policy),
             app_id=app_id,
             propagation=propagation,
             return_type=_type_of(activity) if return_type is None else return_type,
@@ -68,7 +68,7 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
             name,
             input=input,
             instance_id=instance_id,
-            retry_policy=None if retry_policy is None else retry_policy.obj,
+            retry_policy=engines_policy(retry_policy),
             app_id=app_id,
             propagation=propagation,
             return_type=_type_of(workflow) if return_type is None else return_type,

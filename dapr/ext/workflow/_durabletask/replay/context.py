@@ -17,7 +17,8 @@ from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_na
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, raise_unencodable, unreadable
+from dapr.ext.workflow._durabletask.internal.json_faults import not_encodable
+from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unreadable
 from dapr.ext.workflow._durabletask.internal.timer import naive_utc
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.actions import (
@@ -30,12 +31,18 @@ from dapr.ext.workflow._durabletask.replay.actions import (
 )
 from dapr.ext.workflow._durabletask.retry import RetryPolicy
 from dapr.ext.workflow._durabletask.task import (
+    ActivityTask,
+    ChildWorkflowTask,
     CompletableTask,
+    EventTask,
     ExternalEventWithTimeoutTask,
     RetryableTask,
     Task,
     TimerTask,
 )
+
+# Of how many calls that ended before the code asked for them it is known whether it ever did.
+_UNSEEN = 64
 
 
 class BufferedEvent(NamedTuple):
@@ -91,6 +98,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         # one for each wait would add up, until they fire, or for ever.
         self._wait_timers: dict[CompletableTask[Any], int] = {}
         self._notices: list[str] = []
+        # What ended while the code waited for something else, and had not asked for it: the latest, for `forgotten`.
+        self._unseen: deque[tuple[int, Action]] = deque(maxlen=_UNSEEN)
         # What is to be done when the events that were given are gone through: an event loop leaves the thread.
         self._leave: Callable[[], None] | None = None
 
@@ -189,6 +198,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._encoded_custom_status = custom_status
 
     def is_patched(self, patch_name: str) -> bool:
+        _check('patch_name', patch_name, str)
         answer = self._patch_answers.get(patch_name)
         if answer is None:
             answer = patch_name in self._recorded_patches or not self._is_replaying
@@ -219,8 +229,12 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             try:  # `_encoded`, without a call
                 encoded_input = self._payloads.encode(input)
             except Exception as error:
-                raise_unencodable(f"input of call_activity('{name}')", error)
+                told = not_encodable(f"input of call_activity('{name}')", input, error, self._payloads.encode)
+                raise told from error
+        if app_id is not None or propagation is not None:
+            _check_options(app_id, propagation)
         if retry_policy is not None:
+            _check('retry_policy', retry_policy, RetryPolicy)
             now = self.current_utc_datetime
             execution_id = str(deterministic_uuid_v5(self._instance_id, now, guid_counter))
             retryable: RetryableTask[Any] = RetryableTask(
@@ -231,7 +245,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 retryable._read = self._payloads.reader(return_type)
             return retryable
         # The UUID is worked out if the action is sent.
-        task: CompletableTask[Any] = CompletableTask()
+        task: CompletableTask[Any] = ActivityTask()
+        task._name = name
         action = ScheduleTask(task, name, encoded_input, self._clock, guid_counter)
         if app_id is not None:
             action.app_id = app_id
@@ -256,10 +271,14 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         action_id = self._next_id()
         name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
         encoded_input = None if input is None else self._encoded(input, f"input of call_child_workflow('{name}')")
+        _check_options(app_id, propagation)
+        _check('instance_id', instance_id, str)
+        _check('retry_policy', retry_policy, RetryPolicy)
         child_id = instance_id or default_child_id(self._instance_id, action_id)
         task: CompletableTask[Any]
         if retry_policy is None:
-            task = CompletableTask()
+            task = ChildWorkflowTask()
+            task._name = name
         else:
             task = RetryableTask(
                 retry_policy,
@@ -279,13 +298,18 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
 
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         action_id = self._next_id()
-        return self._start_timer(action_id, self._moment(fire_at), pb.TimerOriginCreateTimer())
+        timer = self._start_timer(action_id, self._moment('fire_at', fire_at), pb.TimerOriginCreateTimer())
+        timer._name = str(fire_at)
+        return timer
 
     def wait_for_external_event(
         self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
     ) -> Task[Any]:
+        if not isinstance(name, str):
+            raise _wrong_type('name', name, str)
         folded = name.casefold()
-        event_task: CompletableTask[Any] = CompletableTask()
+        event_task: CompletableTask[Any] = EventTask()
+        event_task._name = name
         if data_type is not None:
             event_task._read = self._payloads.reader(data_type)
         buffered = self._buffered_events.get(folded)
@@ -302,7 +326,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             return event_task
         action_id = self._next_id()
         unlimited = timeout is None or (isinstance(timeout, timedelta) and timeout < timedelta(0))
-        fire_at = None if timeout is None or unlimited else self._moment(timeout)
+        fire_at = None if timeout is None or unlimited else self._moment('timeout', timeout)
         timer = self._start_timer(action_id, fire_at, pb.TimerOriginExternalEvent(name=name))
         self._waiters.setdefault(folded, deque()).append(event_task)
         self._wait_timers[event_task] = action_id
@@ -423,11 +447,36 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._sequence_number -= 1
         return True
 
+    def forgotten(self) -> list[tuple[int, Task[Any]]]:
+        """What the code has asked for and not waited for, in the order of its calls, now that it has ended.
+
+        What it waited for is complete, or belongs to a composite that is. Of calls that ended while the code waited for
+        something else the latest are known.
+
+        Returns:
+            The id of the (first) call's action, and the task or the composite that is not waited for.
+        """
+        if not self._unresolved and not self._unseen:
+            return []
+        found: dict[Task[Any], int] = {}
+        for action_id, action in sorted([*self._unresolved.items(), *self._unseen], key=_id_of):
+            root: Task[Any] = action.task
+            if isinstance(root, TimerTask) and root._retryable_parent is not None:
+                root = root._retryable_parent
+            while isinstance(root._parent, Task):
+                root = root._parent
+            # One that is complete was waited for, unless it is a call that nobody has looked at since.
+            if root._parent is None and (not root._is_complete or root is action.task):
+                found.setdefault(root, action_id)
+        return [(action_id, task) for task, action_id in found.items()]
+
     def let_go_of_clock(self) -> None:
         """Keeps the logical time without the event that set it, which keeps the whole request that it came in."""
         clock = pb.HistoryEvent()
         clock.timestamp.CopyFrom(self._clock.timestamp)
         self._clock = clock
+        if self._unseen:
+            self._unseen = deque((unseen for unseen in self._unseen if unseen[1].task._parent is None), _UNSEEN)
 
     def take_actions(self) -> list[pb.WorkflowAction]:
         """The messages of what the code has asked for and history has not confirmed, in program order.
@@ -490,7 +539,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         try:
             return self._payloads.encode(value)
         except Exception as error:
-            raise_unencodable(what, error)
+            raise not_encodable(what, value, error, self._payloads.encode) from error
 
     def _give_event(self, waiter: CompletableTask[Any], name: str, encoded: str | None) -> None:
         # Read here and not before: what nobody waits for may be anything, since anybody may send it.
@@ -526,12 +575,17 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._record(action_id, CreateTimer(timer, fire_at, origin))
         return timer
 
-    def _moment(self, when: datetime | timedelta) -> datetime:
-        if isinstance(when, timedelta):
-            return naive_utc(self.current_utc_datetime) + when
-        if isinstance(when, datetime):
-            return naive_utc(when)
-        raise TypeError(f'A timer and a timeout take a datetime or a timedelta, not {type(when).__name__}: {when!r}.')
+    def _moment(self, argument: str, when: datetime | timedelta) -> datetime:
+        try:
+            if isinstance(when, timedelta):
+                return naive_utc(self.current_utc_datetime) + when
+            if isinstance(when, datetime):
+                return naive_utc(when)
+        except OverflowError as error:
+            raise OverflowError(
+                f'{argument} is {when!r}, which is outside of what dates can be (years 1 to 9999, in UTC).'
+            ) from error
+        raise TypeError(f'{argument} must be a datetime or a timedelta, not {type(when).__name__}: {when!r}.')
 
     def _withdraw_waiter(self, folded: str, waiter: CompletableTask[Any]) -> None:
         self._wait_timers.pop(waiter, None)
@@ -551,3 +605,21 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     @staticmethod
     def _shifted_down(numbered: dict[int, Action], above: int) -> dict[int, Action]:
         return {(number - 1 if number > above else number): action for number, action in numbered.items()}
+
+
+def _check_options(app_id: object, propagation: object) -> None:
+    _check('app_id', app_id, str)
+    _check('propagation', propagation, PropagationScope)
+
+
+def _check(argument: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise _wrong_type(argument, value, kind)
+
+
+def _wrong_type(argument: str, value: object, kind: type) -> TypeError:
+    return TypeError(f'{argument} must be a {kind.__name__}, not {type(value).__name__}: {value!r}.')
+
+
+def _id_of(numbered: tuple[int, Action]) -> int:
+    return numbered[0]

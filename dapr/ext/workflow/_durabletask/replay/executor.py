@@ -10,6 +10,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
+from dapr.ext.workflow._durabletask.replay.sites import SiteRecordingContext
 
 
 class _OrchestrationExecutor:
@@ -66,6 +67,22 @@ class _OrchestrationExecutor:
         for notice in instance.take_notices():
             self._logger.warning(notice)
         return results
+
+    def sites(
+        self,
+        instance_id: str,
+        old_events: Sequence[pb.HistoryEvent],
+        new_events: Sequence[pb.HistoryEvent],
+        propagated_history: PropagatedHistory | None = None,
+    ) -> dict[int, str]:
+        """Where in its code a workflow makes its calls, by the ids of their actions, found by one more replay."""
+        instance = WorkflowInstance(self._registry, instance_id, SiteRecordingContext)
+        instance.set_propagated_history(propagated_history)
+        instance.replay(old_events)
+        instance.replay(new_events)
+        close(instance, self._logger)
+        assert isinstance(instance.context, SiteRecordingContext)
+        return instance.context.sites
 
 
 def close(instance: WorkflowInstance, logger: logging.Logger) -> None:

@@ -209,6 +209,8 @@ def _timer_fired(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
         run.context.schedule_next_attempt(retried)
     else:
         timer.complete(None)
+        if timer._parent is None and run._awaited is not timer:
+            run.context._unseen.append((event.timerFired.timerId, action))
     run.advance()
 
 
@@ -234,6 +236,8 @@ def _complete(
             run.advance()
             return
     task.complete(result)
+    if task._parent is None and run._awaited is not task:
+        run.context._unseen.append((action_id, action))
     run.advance()
 
 
@@ -258,6 +262,8 @@ def _fail(
             run.advance()
             return
     task.fail(f'{what} #{action_id} failed: {details.errorMessage}', details)
+    if task._parent is None and run._awaited is not task:
+        run.context._unseen.append((action_id, action))
     run.advance()
 
 

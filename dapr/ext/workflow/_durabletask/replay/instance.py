@@ -21,6 +21,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dapr.ext.workflow._durabletask import forgotten_yield
 from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
@@ -33,7 +34,7 @@ from dapr.ext.workflow._durabletask.replay.errors import (
     near_names,
 )
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
-from dapr.ext.workflow._durabletask.task import CompletableTask, Task
+from dapr.ext.workflow._durabletask.task import SEEN, CompletableTask, Task
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class WorkflowInstance:
     Args:
         registry: The orchestrators that can be run.
         instance_id: The id of the workflow instance.
+        context_type: What the code is given; a replay for a message may want to know more of its calls.
     """
 
     __slots__ = (
@@ -73,14 +75,22 @@ class WorkflowInstance:
         '_registry',
         '_variables',
         'context',
+        'forgotten',
     )
 
-    def __init__(self, registry: _Registry, instance_id: str) -> None:
-        self.context = _RuntimeOrchestrationContext(instance_id, registry.payloads)
+    def __init__(
+        self,
+        registry: _Registry,
+        instance_id: str,
+        context_type: type[_RuntimeOrchestrationContext] = _RuntimeOrchestrationContext,
+    ) -> None:
+        self.context = context_type(instance_id, registry.payloads)
         self._registry = registry
         self._handlers = handlers.RUNNING
         self._generator: Generator[Task[Any], Any, Any] | None = None
         self._awaited: Task[Any] | None = None
+        # What the code had asked for and never waited for when it ended: the first call's action, and the task.
+        self.forgotten: list[tuple[int, Task[Any]]] = []
         self._is_started = False
         self._is_version_missing = False
         self._is_settling_early = False
@@ -220,8 +230,7 @@ class WorkflowInstance:
                 'functools.wraps in what wraps it, or register it with add_async_orchestrator.'
             )
         else:
-            context.set_complete(result, pb.ORCHESTRATION_STATUS_COMPLETED)
-            self.end()
+            self._end_with(result)
 
     def advance(self) -> None:
         """Runs the code for as long as what it waits for has ended."""
@@ -235,22 +244,17 @@ class WorkflowInstance:
                 error = awaited._exception
                 awaited = generator.send(awaited._result) if error is None else generator.throw(error)
                 while not isinstance(awaited, Task) and self.context._completion is None:
-                    awaited = generator.throw(
-                        TypeError(
-                            'The orchestrator generator yielded a non-Task object: '
-                            f'a workflow yielded {awaited!r} ({type(awaited).__name__}). It must yield a task: what '
-                            'call_activity, create_timer, when_all and the like return.'
-                        )
-                    )
+                    awaited = generator.throw(_not_a_task(awaited))
                 if self.context._completion is not None:  # it continues as new: what it yielded will never end
                     self.end()
                     return
                 self._awaited = awaited
+                if awaited._is_complete and awaited._parent is None:
+                    awaited._parent = SEEN
                 if self._early:
                     self._settle_early()
         except StopIteration as stop:
-            self.context.set_complete(stop.value, pb.ORCHESTRATION_STATUS_COMPLETED)
-            self.end()
+            self._end_with(stop.value)
         except BaseException as failure:
             self._end_failed(failure)
 
@@ -312,6 +316,20 @@ class WorkflowInstance:
         finally:
             self._is_settling_early = False
 
+    def _end_with(self, result: Any) -> None:
+        context = self.context
+        if context._completion is None:  # else it continues as new
+            self.forgotten = [(number, task) for number, task in context.forgotten() if task is not result]
+            if self.forgotten and forgotten_yield.mode() == 'error':
+                context.set_failed(
+                    forgotten_yield.ForgottenYieldError(
+                        'The workflow ended without having waited for '
+                        f"{', '.join(task.describe() for _, task in self.forgotten)}. Did you forget 'yield'?"
+                    )
+                )
+        context.set_complete(result, pb.ORCHESTRATION_STATUS_COMPLETED)
+        self.end()
+
     def _end_failed(self, error: BaseException) -> None:
         self.context.set_failed(error)
         self.end()
@@ -333,6 +351,21 @@ _CLOSE_ATTEMPTS = 10
 
 # What a generator that has not begun waits for: something that has ended.
 _STARTING_POINT = _starting_point()
+
+
+def _not_a_task(yielded: object) -> TypeError:
+    if isinstance(yielded, (list, tuple, set)) and yielded and all(isinstance(part, Task) for part in yielded):
+        hint = 'To wait for all of them, yield when_all([...]); for the first of them, when_any([...]).'
+    elif isinstance(yielded, Generator):
+        hint = "To run a generator of yours as a part of the workflow, write 'yield from' instead of 'yield'."
+    elif inspect.isawaitable(yielded):
+        hint = "A generator cannot await: make it an activity, or write the workflow in 'async def'."
+    else:
+        hint = 'It must yield a task: what call_activity, create_timer, when_all and the like return.'
+    return TypeError(
+        f'The orchestrator generator yielded a non-Task object: a workflow yielded {yielded!r} '
+        f'({type(yielded).__name__}). {hint}'
+    )
 
 
 def _copy(event: pb.HistoryEvent) -> pb.HistoryEvent:
