@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from dapr.ext.workflow._durabletask.aio.context import AsyncWorkflowContext, BaseAsyncWorkflowContext
+from dapr.ext.workflow._durabletask.aio.sandbox import Sandbox
 from dapr.ext.workflow._durabletask.async_failures import WorkflowValidationError
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
@@ -45,6 +46,8 @@ def async_orchestrator(
     @functools.wraps(fn)
     def orchestrator(ctx: _RuntimeOrchestrationContext, inp: Any = None) -> Any:
         loop = WorkflowLoop(ctx)  # type: ignore[abstract]  # its refusals are made by a loop
+        if sandbox_mode != 'off':
+            loop.sandbox = Sandbox(loop, sandbox_mode == 'strict')
         coroutine = call(make_context(ctx, loop, sandbox_mode), inp)
         return run_coroutine(ctx, loop, coroutine) if hasattr(coroutine, 'send') else coroutine
 

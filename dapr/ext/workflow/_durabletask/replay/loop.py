@@ -28,7 +28,7 @@ import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import datetime, timedelta
 from types import FrameType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from dapr.ext.workflow._durabletask.async_failures import AsyncWorkflowError, ContinuedAsNew
 from dapr.ext.workflow._durabletask.internal.timer import naive_utc
@@ -64,7 +64,14 @@ _ENSURE_FUTURE: Final = frozenset(
     for name in ('ensure_future', '_ensure_future')
     if hasattr(asyncio.tasks, name)
 )
+_CREATE_TASK: Final = asyncio.create_task.__code__
 _THROUGH_A_SET: Final = frozenset({'as_completed', 'wait', '__init__'})
+
+
+class Guard(Protocol):
+    """What a loop asks about a call; `aio.sandbox.Sandbox` is one."""
+
+    def refuse(self, call: str, instead: str) -> None: ...
 
 
 class Readiness(Task[None]):
@@ -91,6 +98,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         keep_calls: How many of them there are at most before they are pruned.
         is_ending: Whether the run is over: the main task has ended, or something has ended it.
         refusal: What ended it, when it called what has no place in a workflow.
+        sandbox: What answers or refuses calls that are not the loop's, in a sandbox mode; None: no one does.
     """
 
     __slots__ = (
@@ -110,6 +118,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         'keep_calls',
         'readiness',
         'refusal',
+        'sandbox',
     )
 
     def __init__(self, context: _RuntimeOrchestrationContext) -> None:
@@ -132,6 +141,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.calls: list[CallFuture[Any]] = []
         self.is_ending = False
         self.refusal: BaseException | None = None
+        self.sandbox: Guard | None = None
+
+    @property
+    def context(self) -> _RuntimeOrchestrationContext:
+        """Where timers are made and what logical time is read from."""
+        return self._context
 
     # What the program does with it
 
@@ -382,6 +397,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         name: object = None,
         context: contextvars.Context | None = None,
     ) -> WorkflowTask[T]:
+        if self.sandbox is not None and sys._getframe(1).f_code is _CREATE_TASK:
+            try:
+                self.sandbox.refuse('asyncio.create_task', 'use ctx.gather, ctx.when_all or ctx.when_any.')
+            except BaseException:
+                coro.close()
+                raise
         if sys._getframe(1).f_code in _ENSURE_FUTURE:
             task = self._ordered_task(sys._getframe(1).f_back, coro)
             return self._new_task(coro, None, None) if task is None else task
