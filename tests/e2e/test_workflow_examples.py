@@ -48,6 +48,12 @@ EXPECTED = {
         'began after: "shipped by air"',
         'began after: "invoice by mail"',
     ],
+    'async_fanout_fanin': ['words: 18'],
+    'async_human_interaction': [
+        'decided: "approved by Ada"',
+        'forgotten: "handed to the boss: nobody decided"',
+    ],
+    'async_timeouts': ['["the slow one did not answer in time", "the first answer: after 0.1 s"]'],
     'async_activities': ['COMPLETED: 19900', '200 calls of 0.5 s one after the other: 100 s; at once: '],
     'simple_aio_client': ['"Hello, number 0!"', '100 different greetings'],
     'pydantic_models': ["customer='Ada' total=57.0", 'refused: ValidationError'],

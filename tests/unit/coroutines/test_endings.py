@@ -190,6 +190,17 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
+def test_a_call_that_was_waited_for_and_left_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def workflow(ctx: Context, _: None) -> str:
+        calls = [asyncio.ensure_future(ctx.call_activity(name)) for name in ('slow', 'quick', 'late')]
+        first, _pending = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        await ctx.call_activity('more')
+        return str(first.pop().result())
+
+    assert output(after(workflow, (task_completed(2, 'quick'),), (task_completed(1), task_completed(4)))) == 'quick'
+    assert 'never awaited' not in caplog.text
+
+
 def test_a_call_that_was_never_awaited_is_told_with_its_name_and_line(caplog: pytest.LogCaptureFixture) -> None:
     async def workflow(ctx: Context, _: None) -> None:
         ctx.call_activity('forgotten')

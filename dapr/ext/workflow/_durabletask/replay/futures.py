@@ -100,6 +100,23 @@ class CallFuture(WorkflowFuture[T]):
         if len(ready) == before:
             self.__class__ = UnseenCallFuture
 
+    def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
+        if type(self) is CallFuture:  # one that can be cancelled for good, or has ended, stays what it is
+            self.__class__ = LeftCallFuture
+        return super().remove_done_callback(fn)
+
+
+class LeftCallFuture(CallFuture[T]):
+    """One that somebody has waited for and left, as `asyncio.wait` leaves those that are not first."""
+
+    __slots__ = ()
+
+    is_forgotten = False
+
+    def on_child_completed(self, task: Task[Any]) -> None:
+        super().on_child_completed(task)
+        self.__class__ = LeftCallFuture
+
 
 class UnseenCallFuture(CallFuture[T]):
     """One that has ended, and that nobody has asked for its result so far."""
