@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf import empty_pb2
 
 from dapr.ext.workflow._durabletask.aio.client import AsyncTaskHubGrpcClient
 from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
@@ -30,6 +31,7 @@ ANSWERS: dict[str, Any] = {
     'RerunWorkflowFromEvent': pb.RerunWorkflowFromEventResponse(newInstanceID='rerun-id'),
     'ListInstanceIDs': pb.ListInstanceIDsResponse(),
     'GetInstanceHistory': pb.GetInstanceHistoryResponse(),
+    'Hello': empty_pb2.Empty(),
 }
 
 

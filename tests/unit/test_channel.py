@@ -21,7 +21,7 @@ from dapr.ext.workflow._durabletask.transport.channel import channel_options
 OURS = {
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
-    'grpc.max_reconnect_backoff_ms': 5_000,
+    'grpc.max_reconnect_backoff_ms': 1_000,
 }
 
 

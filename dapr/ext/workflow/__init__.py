@@ -16,6 +16,16 @@ from dapr.ext.workflow._durabletask.propagation import (
 )
 from dapr.ext.workflow._durabletask.status import WorkerStatus
 from dapr.ext.workflow._durabletask.task import Task, WhenAllTask, WhenAnyTask, when_all, when_any
+from dapr.ext.workflow._durabletask.transport.errors import (
+    PayloadTooLargeError,
+    SidecarUnavailableError,
+    WorkerNotConnectedError,
+    WorkflowAlreadyExistsError,
+    WorkflowCallError,
+    WorkflowNotFoundError,
+    WorkflowStalledError,
+    WorkflowTimeoutError,
+)
 from dapr.ext.workflow._version import __version__
 from dapr.ext.workflow.converter import DataConversionError, DataConverter, JsonDataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
@@ -69,27 +79,35 @@ __all__ = [
     'FailureDetails',
     'JsonDataConverter',
     'MCPToolDef',
+    'PayloadTooLargeError',
     'PropagatedHistory',
     'PropagationNotFoundError',
     'PropagationScope',
     'RetryPolicy',
     'RuntimeInterceptor',
     'ScheduleWorkflowRequest',
+    'SidecarUnavailableError',
     'Task',
     'TaskFailedError',
     'WhenAllTask',
     'WhenAnyTask',
+    'WorkerNotConnectedError',
     'WorkerStatus',
     'WorkflowActivityContext',
+    'WorkflowAlreadyExistsError',
+    'WorkflowCallError',
     'WorkflowContext',
     'WorkflowHistoryEvent',
     'WorkflowHistoryEventType',
     'WorkflowInstanceIdPage',
+    'WorkflowNotFoundError',
     'WorkflowOutboundInterceptor',
     'WorkflowResult',
     'WorkflowRuntime',
+    'WorkflowStalledError',
     'WorkflowState',
     'WorkflowStatus',
+    'WorkflowTimeoutError',
     '__version__',
     'alternate_name',
     'when_all',

@@ -34,6 +34,11 @@ def engine_arguments(
     }
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """The options that are not None. Clients of others that stand in for the engine's need not know of new ones."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def as_state(
     state: client_state.WorkflowState | None, data_converter: DataConverter | None = None
 ) -> WorkflowState | None:

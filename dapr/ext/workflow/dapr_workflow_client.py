@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
+
+from grpc import RpcError
 
 from dapr.ext.workflow._durabletask import client as engine
 from dapr.ext.workflow.client_support import (
     as_state,
     engine_arguments,
+    given,
     rerun_input,
     warn_of_reuse_policy,
 )
@@ -18,6 +21,7 @@ from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.interceptors import ClientInterceptor, ScheduleWorkflowRequest, composed, methods_of, result_of
 from dapr.ext.workflow.logger import Logger, LoggerOptions
 from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.purging import ENDED, Choice, is_left
 from dapr.ext.workflow.util import api_timeout
 from dapr.ext.workflow.values.payloads import payloads_of
 from dapr.ext.workflow.workflow_context import Workflow
@@ -28,7 +32,7 @@ from dapr.ext.workflow.workflow_management import (
     read_event,
     read_page,
 )
-from dapr.ext.workflow.workflow_state import WorkflowState
+from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,6 +62,9 @@ class DaprWorkflowClient:
             (default): as JSON (`JsonDataConverter`).
         client_interceptors: What is around `schedule_new_workflow`, see `interceptors`; the first one is the outermost.
             Default: nothing.
+        retry_timeout: For how many seconds a call is made again that the sidecar cannot take yet: there is no
+            connection, no worker of the app is connected, or its actors are being placed. Nothing that may have had an
+            effect is sent twice. None (default): 10. 0: calls fail at once.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
@@ -74,6 +81,7 @@ class DaprWorkflowClient:
         call_timeout: float | None = None,
         data_converter: DataConverter | None = None,
         client_interceptors: Sequence[ClientInterceptor[Any]] | None = None,
+        retry_timeout: float | None = None,
     ) -> None:
         methods = methods_of(client_interceptors, 'schedule_new_workflow')
         self._schedule = composed(methods, self._schedule_last) if methods else None
@@ -83,6 +91,7 @@ class DaprWorkflowClient:
             **engine_arguments(host, port, logger_options, max_grpc_message_length),
             call_timeout=api_timeout() if call_timeout is None else call_timeout,
             payloads=payloads_of(data_converter),
+            **given(retry_timeout=retry_timeout),
         )
         self._data_converter = data_converter
 
@@ -90,6 +99,18 @@ class DaprWorkflowClient:
     def address(self) -> str | None:
         """The sidecar's address, as host:port; None for a client that was given a channel."""
         return self.__obj.address
+
+    def wait_for_sidecar(self, timeout: float = 60) -> None:
+        """Waits until the sidecar answers: a connection is there. Workflows need a worker as well.
+
+        Args:
+            timeout: For how many seconds at most. Default: 60.
+
+        Raises:
+            SidecarUnavailableError: It has not answered within the time.
+            grpc.RpcError: It refuses, as with a wrong API token.
+        """
+        self.__obj.wait_for_sidecar(timeout)
 
     def __enter__(self) -> DaprWorkflowClient:
         return self
@@ -122,6 +143,7 @@ class DaprWorkflowClient:
         start_at: datetime | None = None,
         reuse_id_policy: Any = None,
         app_id: str | None = None,
+        timeout: float | None = None,
     ) -> str:
         """Starts a workflow. Returns when its first turn has run, or at once when it is scheduled for later.
 
@@ -132,20 +154,31 @@ class DaprWorkflowClient:
             start_at: When it starts (without a time zone: UTC). None (default): now.
             reuse_id_policy: Deprecated, and without effect.
             app_id: The app that is to run it.
+            timeout: For how many seconds at most. None (default): the client's `call_timeout`. While no worker takes
+                the instance the call waits, and a warning says so; what has been created by the end of the time
+                stays, and starts when a worker takes it.
 
         Returns:
             The instance id.
 
         Raises:
-            ValueError: The workflow has no name.
-            grpc.RpcError: With ALREADY_EXISTS when an instance of that id is running.
+            ValueError: The workflow has no name, or the instance id is empty.
+            WorkflowAlreadyExistsError: An instance of that id is running.
+            WorkflowTimeoutError: The time is over.
+            WorkerNotConnectedError: The sidecar refuses it, since no worker of the app is connected.
         """
         warn_of_reuse_policy(reuse_id_policy)
         if self._schedule is None:
             return self.__obj.schedule_new_orchestration(
-                name_of(workflow), input=input, instance_id=instance_id, start_at=start_at, app_id=app_id
+                name_of(workflow),
+                input=input,
+                instance_id=instance_id,
+                start_at=start_at,
+                **given(app_id=app_id, timeout=timeout),
             )
-        request = ScheduleWorkflowRequest(name_of(workflow), input, instance_id, start_at, reuse_id_policy, app_id)
+        request = ScheduleWorkflowRequest(
+            name_of(workflow), input, instance_id, start_at, reuse_id_policy, app_id, timeout
+        )
         new_id: str = result_of(self._schedule(request), 'schedule_new_workflow')
         return new_id
 
@@ -155,7 +188,7 @@ class DaprWorkflowClient:
             input=request.input,
             instance_id=request.instance_id,
             start_at=request.start_at,
-            app_id=request.app_id,
+            **given(app_id=request.app_id, timeout=request.timeout),
         )
 
     def get_workflow_state(
@@ -172,7 +205,7 @@ class DaprWorkflowClient:
             The state, or None when there is no such instance.
         """
         return as_state(
-            self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, app_id=app_id),
+            self.__obj.get_orchestration_state(instance_id, fetch_payloads=fetch_payloads, **given(app_id=app_id)),
             self._data_converter,
         )
 
@@ -183,6 +216,7 @@ class DaprWorkflowClient:
         fetch_payloads: bool = False,
         timeout_in_seconds: float = 0,
         app_id: str | None = None,
+        raise_on_stalled: bool = False,
     ) -> WorkflowState | None:
         """Waits until an instance has started; also for one that is not there yet.
 
@@ -191,16 +225,22 @@ class DaprWorkflowClient:
             fetch_payloads: Whether input, output and custom status are fetched, too. Default: False.
             timeout_in_seconds: For how long to wait. 0 (default): without a limit.
             app_id: The app that owns the instance.
+            raise_on_stalled: Whether a stalled instance ends the wait; it is looked for every second. Default: False,
+                it may go on when another worker connects.
 
         Returns:
             The state; None when the sidecar says that there is no such instance.
 
         Raises:
-            TimeoutError: The time is over.
+            WorkflowTimeoutError: The time is over; a TimeoutError, too. It says how the instance stands.
+            WorkflowStalledError: It is stalled, and `raise_on_stalled` says so.
         """
         return as_state(
             self.__obj.wait_for_orchestration_start(
-                instance_id, fetch_payloads=fetch_payloads, timeout=timeout_in_seconds, app_id=app_id
+                instance_id,
+                fetch_payloads=fetch_payloads,
+                timeout=timeout_in_seconds,
+                **given(app_id=app_id, raise_on_stalled=raise_on_stalled or None),
             ),
             self._data_converter,
         )
@@ -212,6 +252,7 @@ class DaprWorkflowClient:
         fetch_payloads: bool = True,
         timeout_in_seconds: float = 0,
         app_id: str | None = None,
+        raise_on_stalled: bool = False,
     ) -> WorkflowState | None:
         """Waits until an instance has ended, in whatever way; else as `wait_for_workflow_start`.
 
@@ -220,16 +261,22 @@ class DaprWorkflowClient:
             fetch_payloads: Whether input, output and custom status are fetched, too. Default: True.
             timeout_in_seconds: For how long to wait. 0 (default): without a limit.
             app_id: The app that owns the instance.
+            raise_on_stalled: Whether a stalled instance ends the wait; it is looked for every second. Default: False,
+                it may go on when another worker connects.
 
         Returns:
             The state; None when the sidecar says that there is no such instance.
 
         Raises:
-            TimeoutError: The time is over.
+            WorkflowTimeoutError: The time is over; a TimeoutError, too. It says how the instance stands.
+            WorkflowStalledError: It is stalled, and `raise_on_stalled` says so.
         """
         return as_state(
             self.__obj.wait_for_orchestration_completion(
-                instance_id, fetch_payloads=fetch_payloads, timeout=timeout_in_seconds, app_id=app_id
+                instance_id,
+                fetch_payloads=fetch_payloads,
+                timeout=timeout_in_seconds,
+                **given(app_id=app_id, raise_on_stalled=raise_on_stalled or None),
             ),
             self._data_converter,
         )
@@ -245,7 +292,7 @@ class DaprWorkflowClient:
             data: Its payload; None (default): none.
             app_id: The app that owns the instance.
         """
-        self.__obj.raise_orchestration_event(instance_id, event_name, data=data, app_id=app_id)
+        self.__obj.raise_orchestration_event(instance_id, event_name, data=data, **given(app_id=app_id))
 
     def terminate_workflow(
         self, instance_id: str, *, output: Any = None, recursive: bool = True, app_id: str | None = None
@@ -258,25 +305,70 @@ class DaprWorkflowClient:
             recursive: Whether its children are ended, too. Default: True.
             app_id: The app that owns the instance.
         """
-        self.__obj.terminate_orchestration(instance_id, output=output, recursive=recursive, app_id=app_id)
+        self.__obj.terminate_orchestration(instance_id, output=output, recursive=recursive, **given(app_id=app_id))
 
     def pause_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
         """Lets an instance stand still until it is resumed; without effect when it has ended."""
-        self.__obj.suspend_orchestration(instance_id, app_id=app_id)
+        self.__obj.suspend_orchestration(instance_id, **given(app_id=app_id))
 
     def resume_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
         """Lets a paused instance go on; without effect when it has ended."""
-        self.__obj.resume_orchestration(instance_id, app_id=app_id)
+        self.__obj.resume_orchestration(instance_id, **given(app_id=app_id))
 
-    def purge_workflow(self, instance_id: str, recursive: bool = True, *, app_id: str | None = None) -> None:
+    def purge_workflow(
+        self, instance_id: str, recursive: bool = True, *, app_id: str | None = None, force: bool = False
+    ) -> None:
         """Removes an instance that has ended, with its history.
 
         Args:
             instance_id: The instance id.
             recursive: Whether its children go, too. Default: True.
             app_id: The app that owns the instance.
+            force: Whether it goes even when it has not ended, as one that is stalled; what a worker does with it then
+                is lost. Default: False.
         """
-        self.__obj.purge_orchestration(instance_id, recursive, app_id=app_id)
+        self.__obj.purge_orchestration(instance_id, recursive, **given(app_id=app_id, force=force or None))
+
+    def purge_workflows(
+        self,
+        *,
+        older_than: timedelta | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
+        statuses: Collection[WorkflowStatus] = ENDED,
+        recursive: bool = True,
+        force: bool = False,
+    ) -> int:
+        """Removes all instances that fit, one after the other. Needs a sidecar that can list them (Dapr 1.17).
+
+        One that is refused, since it has begun to run again meanwhile, stays, and is not counted.
+
+        Args:
+            older_than: Those that were created longer ago than this. None (default): of any age.
+            created_from: Those that were created then or later (without a time zone: UTC). None (default): of any age.
+            created_to: Those that were created then or before (without a time zone: UTC). None (default): of any age.
+            statuses: Those that have one of these. Default: those that have ended.
+            recursive: Whether their children go, too. Default: True.
+            force: Whether those go, too, that have not ended; `statuses` has to name what they are. Default: False.
+
+        Returns:
+            How many are gone, with their children as the sidecar counts them.
+
+        Raises:
+            ValueError: Both `older_than` and `created_to` are given, or the age is negative.
+        """
+        chosen = Choice(older_than, created_from, created_to, statuses)
+        gone = 0
+        # All ids first: what is removed from a list while it is read moves the pages.
+        for instance_id in list(self.iter_workflow_instance_ids()):
+            state = self.get_workflow_state(instance_id, fetch_payloads=False)
+            if state is not None and chosen.fits(state):
+                try:
+                    gone += self.__obj.purge_orchestration(instance_id, recursive, **given(force=force or None))
+                except RpcError as error:
+                    if not is_left(error):
+                        raise
+        return gone
 
     def get_workflow_history(self, instance_id: str) -> list[WorkflowHistoryEvent]:
         """The history of an instance, oldest event first."""
@@ -348,6 +440,6 @@ class DaprWorkflowClient:
             event_id,
             new_instance_id=new_instance_id,
             new_child_instance_id=new_child_workflow_instance_id,
-            app_id=app_id,
+            **given(app_id=app_id),
             **rerun_input(input),
         )

@@ -69,6 +69,7 @@ class ScheduleWorkflowRequest(Generic[TInput]):
         start_at: When it starts; None: now.
         reuse_id_policy: Deprecated, and without effect.
         app_id: The app that is to run it; None: the sidecar's own.
+        timeout: For how many seconds it may take to start; None: as long as the client's calls may take.
     """
 
     workflow_name: str
@@ -77,6 +78,7 @@ class ScheduleWorkflowRequest(Generic[TInput]):
     start_at: datetime | None = None
     reuse_id_policy: Any = None
     app_id: str | None = None
+    timeout: float | None = None
 
 
 @dataclass

@@ -27,3 +27,4 @@ class ScheduleOptions(TypedDict, total=False):
     start_at: datetime | None
     reuse_id_policy: Any
     app_id: str | None
+    timeout: float | None

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
+from dapr.ext.workflow._durabletask.clients.explaining import name_of_stall
 from dapr.ext.workflow._durabletask.failures import FailureDetails
 from dapr.ext.workflow._durabletask.internal import protos as pb
 
@@ -78,6 +79,9 @@ class WorkflowHistoryEvent:
         name: The name of the workflow, activity, event or timer that it is about; None where it has none.
         task_scheduled_id: For the end of an activity or child workflow: the id of the event that scheduled it.
         failure_details: What went wrong, or None.
+        reason: Why the instance is stalled: 'PATCH_MISMATCH', 'VERSION_NOT_AVAILABLE', 'PAYLOAD_SIZE_EXCEEDED'; None
+            for events of other kinds.
+        description: The sidecar's own words for that, or None.
     """
 
     event_id: int
@@ -86,6 +90,8 @@ class WorkflowHistoryEvent:
     name: str | None
     task_scheduled_id: int | None
     failure_details: FailureDetails | None
+    reason: str | None = None
+    description: str | None = None
 
     @property
     def is_rerunnable(self) -> bool:
@@ -124,6 +130,8 @@ def read_event(event: pb.HistoryEvent) -> WorkflowHistoryEvent:
         name=name or None,
         task_scheduled_id=body.taskScheduledId if 'taskScheduledId' in fields else None,
         failure_details=failure,
+        reason=name_of_stall(body) if kind == 'executionStalled' else None,
+        description=(body.description or None) if kind == 'executionStalled' else None,
     )
 
 

@@ -124,7 +124,7 @@ def test_the_deadline_that_is_set_is_that_of_every_call_but_the_waits(
 ) -> None:
     for method in ('WaitForInstanceStart', 'WaitForInstanceCompletion'):
         sidecar.script(method, COMPLETED)
-    for call in (client.get_workflow_state, client.pause_workflow, client.schedule_new_workflow):
+    for call in (client.get_workflow_state, client.pause_workflow):
         call('i')
         assert (sidecar.last.time_remaining < 61) == is_limited
     for wait in (client.wait_for_workflow_start, client.wait_for_workflow_completion):

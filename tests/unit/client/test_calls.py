@@ -94,9 +94,10 @@ class TestSchedule:
         expected = timestamp_pb2.Timestamp(seconds=1893553445, nanos=6000)
         assert sidecar.last.request.scheduledStartTimestamp == expected
 
-    def test_an_empty_instance_id_is_none_at_all(self, client: Any, sidecar: ScriptedSidecar) -> None:
-        client.schedule_new_orchestration('x', instance_id='')
-        assert NEW_ID.fullmatch(sidecar.last.request.instanceId)
+    def test_an_empty_instance_id_is_a_mistake(self, client: Any, sidecar: ScriptedSidecar) -> None:
+        with pytest.raises(ValueError, match='non-empty instance id'):
+            client.schedule_new_orchestration('x', instance_id='')
+        assert sidecar.received == []
 
     def test_an_id_that_is_taken_is_the_sidecars_error(self, client: Any, sidecar: ScriptedSidecar) -> None:
         sidecar.script(

@@ -236,8 +236,7 @@ class TestWaiting:
             ask_in_vain(wait, clock, RpcFailure(grpc.StatusCode.UNAVAILABLE, 'refused'))
         assert 1030 <= clock.now <= 1032
         assert [record.getMessage() for record in caplog.records] == [
-            "Waiting for orchestration 'i' to complete: the sidecar cannot be asked (UNAVAILABLE: refused); "
-            'trying again.'
+            "Waiting for workflow 'i' to complete: the sidecar cannot be asked (UNAVAILABLE: refused); trying again."
         ]
 
     def test_with_a_limit_it_is_not(self) -> None:

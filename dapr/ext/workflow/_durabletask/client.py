@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from threading import Condition, Event
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -13,7 +14,17 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from dapr.ext.workflow._durabletask.clients import requests as requests
-from dapr.ext.workflow._durabletask.clients.requests import Operation, WaitOperation, new_task_router
+from dapr.ext.workflow._durabletask.clients.conversation import (
+    RETRY_TIMEOUT,
+    Conversation,
+    Limits,
+    Pause,
+    Send,
+    carry_out,
+    wait_for_sidecar,
+)
+from dapr.ext.workflow._durabletask.clients.requests import Operation, checked_seconds, new_task_router
+from dapr.ext.workflow._durabletask.clients.starting import start
 from dapr.ext.workflow._durabletask.clients.state import (
     OrchestrationFailedError,
     OrchestrationIdReuseAction,
@@ -22,7 +33,7 @@ from dapr.ext.workflow._durabletask.clients.state import (
     WorkflowState,
     new_orchestration_state,
 )
-from dapr.ext.workflow._durabletask.clients.waits import Waiting
+from dapr.ext.workflow._durabletask.clients.waits import wait
 from dapr.ext.workflow._durabletask.contexts import Orchestrator, get_name
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb
@@ -81,6 +92,9 @@ class TaskHubGrpcClient:
             but the logging is the channel's own affair. Default: None.
         call_timeout: The deadline of each call but the waits, which have their own, in seconds. None (default): none.
         payloads: How values become payloads. Default: as plain JSON.
+        retry_timeout: For how many seconds a call is made again that the sidecar cannot take yet: there is no
+            connection, no worker of the app is connected, or its actors are being placed. Calls that may have had an
+            effect are not repeated, but for StartInstance, which is looked up first. Default: 10. 0: they fail at once.
 
     Raises:
         ValueError: The address, or a variable of the environment, cannot be read; the message says which.
@@ -99,10 +113,11 @@ class TaskHubGrpcClient:
         channel: grpc.Channel | None = None,
         call_timeout: float | None = None,
         payloads: Payloads = PLAIN,
+        retry_timeout: float = RETRY_TIMEOUT,
     ) -> None:
         self._payloads = payloads
         self._logger = shared.get_logger('client', log_handler, log_formatter)
-        self._limits = {} if call_timeout is None else {'timeout': call_timeout}
+        self._limits = Limits(checked_seconds(call_timeout), checked_seconds(retry_timeout) or 0.0)
         self._owns_channel = channel is None
         self._host_address = None
         if channel is None:
@@ -152,6 +167,18 @@ class TaskHubGrpcClient:
         if self._owns_channel:
             self._channel.close()
 
+    def wait_for_sidecar(self, timeout: float = 60) -> None:
+        """Waits until the sidecar answers: a connection is there. Workflows need a worker as well.
+
+        Args:
+            timeout: For how many seconds at most. Default: 60.
+
+        Raises:
+            SidecarUnavailableError: It has not answered within the time.
+            grpc.RpcError: It refuses, as with a wrong API token.
+        """
+        self._hold(wait_for_sidecar(checked_seconds(timeout) or 0.0, self._logger))
+
     def schedule_new_orchestration(
         self,
         orchestrator: Orchestrator[Any, Any] | str,
@@ -162,6 +189,7 @@ class TaskHubGrpcClient:
         reuse_id_policy: WorkflowIdReusePolicy | None = None,
         app_id: str | None = None,
         enforce_unique_instance_id: bool = False,
+        timeout: float | None = None,
     ) -> str:
         """Starts an orchestration. Returns when its first turn has run, or at once when it is scheduled for later.
 
@@ -174,20 +202,24 @@ class TaskHubGrpcClient:
             app_id: The app that is to run it.
             enforce_unique_instance_id: Whether the id of an instance that has ended is refused, too. Default: False, it
                 is replaced.
+            timeout: For how many seconds at most. None (default): the client's `call_timeout`. What has been created by
+                then stays, and starts when a worker takes it.
 
         Returns:
             The instance id.
 
         Raises:
-            ValueError: The orchestrator has no name.
-            grpc.RpcError: With ALREADY_EXISTS when an instance of that id is running.
+            ValueError: The orchestrator has no name, or the instance id is empty.
+            WorkflowAlreadyExistsError: An instance of that id is running.
+            WorkflowTimeoutError: The time is over.
         """
         name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
         if reuse_id_policy is not None:
             requests.warn_of_reuse_policy(self._logger)
-        return self._call(
-            requests.schedule(name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads)
+        operation = requests.schedule(
+            name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads
         )
+        return self._hold(start(operation, self._limits, checked_seconds(timeout), self._logger))
 
     def get_orchestration_state(
         self, instance_id: str, *, fetch_payloads: bool = True, app_id: str | None = None
@@ -211,6 +243,7 @@ class TaskHubGrpcClient:
         fetch_payloads: bool = False,
         timeout: float | None = 0,
         app_id: str | None = None,
+        raise_on_stalled: bool = False,
     ) -> WorkflowState | None:
         """Waits until an instance has started; also for one that is not there yet.
 
@@ -221,15 +254,19 @@ class TaskHubGrpcClient:
             fetch_payloads: Whether input, output and custom status are fetched, too. Default: False.
             timeout: For how many seconds to wait. 0 (default) or None: without a limit.
             app_id: The app that owns the instance.
+            raise_on_stalled: Whether a stalled instance ends the wait; it is looked for every second. Default: False,
+                it may go on when another worker connects.
 
         Returns:
             The state; None when the sidecar says that there is no such instance.
 
         Raises:
-            TimeoutError: The time is over.
+            WorkflowTimeoutError: The time is over; a TimeoutError, too. It says how the instance stands.
+            WorkflowStalledError: It is stalled, and `raise_on_stalled` says so.
             grpc.RpcError: The sidecar refuses; or, without a limit, it has been out of reach for 30 s.
         """
-        return self._wait(requests.wait_for_start(instance_id, fetch_payloads, timeout, app_id))
+        operation = requests.wait_for_start(instance_id, fetch_payloads, timeout, app_id)
+        return self._hold(wait(operation, raise_on_stalled, self._logger))
 
     def wait_for_orchestration_completion(
         self,
@@ -238,6 +275,7 @@ class TaskHubGrpcClient:
         fetch_payloads: bool = True,
         timeout: float | None = 0,
         app_id: str | None = None,
+        raise_on_stalled: bool = False,
     ) -> WorkflowState | None:
         """Waits until an instance has ended, in whatever way; else as `wait_for_orchestration_start`.
 
@@ -246,15 +284,19 @@ class TaskHubGrpcClient:
             fetch_payloads: Whether input, output and custom status are fetched, too. Default: True.
             timeout: For how many seconds to wait. 0 (default) or None: without a limit.
             app_id: The app that owns the instance.
+            raise_on_stalled: Whether a stalled instance ends the wait; it is looked for every second. Default: False,
+                it may go on when another worker connects.
 
         Returns:
             The state; None when the sidecar says that there is no such instance.
 
         Raises:
-            TimeoutError: The time is over.
+            WorkflowTimeoutError: The time is over; a TimeoutError, too. It says how the instance stands.
+            WorkflowStalledError: It is stalled, and `raise_on_stalled` says so.
             grpc.RpcError: The sidecar refuses; or, without a limit, it has been out of reach for 30 s.
         """
-        return self._wait(requests.wait_for_completion(instance_id, fetch_payloads, timeout, app_id))
+        operation = requests.wait_for_completion(instance_id, fetch_payloads, timeout, app_id)
+        return self._hold(wait(operation, raise_on_stalled, self._logger))
 
     def raise_orchestration_event(
         self, instance_id: str, event_name: str, *, data: Any | None = None, app_id: str | None = None
@@ -371,27 +413,33 @@ class TaskHubGrpcClient:
         )
 
     def _call(self, operation: Operation[T]) -> T:
-        try:
-            with self._on_its_way(operation):
-                call = getattr(self._stub, operation.method)
-                return operation.read(call(operation.request, **with_call_metadata(self._limits)))
-        except grpc.RpcError as error:
-            return operation.read_error(error)
+        return self._hold(carry_out(operation, self._limits, self._logger))
 
-    def _wait(self, operation: WaitOperation) -> WorkflowState | None:
-        waiting = Waiting(operation, self._logger)
+    def _hold(self, conversation: Conversation[T]) -> T:
+        reply: Callable[[], Send | Pause] = partial(next, conversation)
         while True:
-            timeout = waiting.remaining()
             try:
-                with self._on_its_way(operation):
-                    method: Callable[..., pb.GetInstanceResponse] = getattr(self._stub, operation.method)
-                    return operation.read(method(operation.request, **with_call_metadata({'timeout': timeout})))
+                step = reply()
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if isinstance(step, Pause):
+                self._closed.wait(step.seconds)
+                reply = partial(next, conversation)
+                continue
+            try:
+                reply = partial(conversation.send, self._send(step))
             except grpc.RpcError as error:
-                delay = waiting.delay_after(error)
-            self._closed.wait(delay)
+                reply = partial(conversation.throw, error)
+
+    def _send(self, call: Send) -> Any:
+        with self._on_its_way(call):
+            method = getattr(self._stub, call.method)
+            limit = {} if call.timeout is None else {'timeout': call.timeout}
+            return method(call.request, **with_call_metadata(limit))
 
     @contextmanager
-    def _on_its_way(self, operation: Operation[Any]) -> Iterator[None]:
+    def _on_its_way(self, call: Send) -> Iterator[None]:
         """Counts a call while it is in flight, so that the channel is not closed below it."""
         with self._ended:
             self._check_open()
@@ -400,7 +448,7 @@ class TaskHubGrpcClient:
             yield
         except grpc.RpcError as error:
             self._check_open(error)
-            known = advise(error, operation.method, self._host_address)
+            known = advise(error, call.method, self._host_address, call.request)
             if known is error:
                 raise
             raise known from error

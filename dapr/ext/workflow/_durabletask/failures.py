@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.internal import protos as pb
+
+
+def remade(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    """An error as it was before it was pickled or copied, whatever its constructor takes; for `__reduce__`."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class FailureDetails:
@@ -56,6 +63,9 @@ class TaskFailedError(Exception):
             details.errorType,
             details.stackTrace.value or None,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), self.args, self.__dict__)
 
     @property
     def details(self) -> FailureDetails:

@@ -99,6 +99,7 @@ class Sidecar:
             secure_channel=tls,
             channel_options=util.get_grpc_channel_options(),
             call_timeout=timeout,
+            retry_timeout=0,  # who asks is there, and can ask again
         )
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE, 'dapr-workflow-inspection')
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import grpc
-from google.protobuf import wrappers_pb2
+from google.protobuf import empty_pb2, wrappers_pb2
 from google.protobuf.message import Message
 
 from dapr.ext.workflow._durabletask.clients.state import WorkflowState, new_orchestration_state
@@ -53,12 +54,37 @@ class Operation(Generic[T]):
         request: Its request.
         read: Makes what the client returns of the answer.
         read_error: Makes what it returns of the call's error, or raises that. Default: raises it.
+        only_reads: Whether it changes nothing, so that it may be made any number of times. Default: False.
     """
 
     method: str
     request: Message
     read: Callable[[Any], T]
     read_error: Callable[[grpc.RpcError], T] = field(default=_raise, kw_only=True)
+    only_reads: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StartOperation(Operation[str]):
+    """StartInstance.
+
+    Attributes:
+        request: Its request.
+        has_new_id: Whether its id was made up for it, so that no other instance can have it.
+    """
+
+    request: pb.CreateInstanceRequest
+    has_new_id: bool
+
+    @property
+    def instance_id(self) -> str:
+        """The id that the instance is to have."""
+        return self.request.instanceId
+
+    @property
+    def app_id(self) -> str | None:
+        """The app that is to run it; None: the sidecar's own."""
+        return self.request.router.targetAppID or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +95,13 @@ class WaitOperation(Operation['WorkflowState | None']):
         instance_id: The instance.
         awaited: What it is to do, for messages: 'start' or 'complete'.
         timeout: For how many seconds to wait at most; None: without a limit.
+        app_id: The app that owns the instance; None: the sidecar's own.
     """
 
     instance_id: str
     awaited: str
     timeout: float | None
+    app_id: str | None
 
 
 def schedule(
@@ -84,13 +112,14 @@ def schedule(
     enforce_unique_instance_id: bool,
     app_id: str | None,
     payloads: Payloads = PLAIN,
-) -> Operation[str]:
+) -> StartOperation:
     """StartInstance; the new instance's id comes back."""
     if not name:
         raise ValueError('A non-empty orchestrator name is required.')
+    has_new_id = instance_id is None
     request = pb.CreateInstanceRequest(
         name=name,
-        instanceId=_checked(instance_id) if instance_id else uuid.uuid4().hex,
+        instanceId=uuid.uuid4().hex if instance_id is None else _checked(instance_id),
         input=_payload(input, f"input of '{name}'", payloads),
         scheduledStartTimestamp=None if start_at is None else helpers.new_timestamp(start_at),
         version=helpers.get_string_value(''),
@@ -98,7 +127,12 @@ def schedule(
         enforceUniqueInstanceId=enforce_unique_instance_id,
         router=new_task_router(app_id),
     )
-    return Operation('StartInstance', request, lambda answer: str(answer.instanceId))
+    return StartOperation('StartInstance', request, lambda answer: str(answer.instanceId), has_new_id)
+
+
+def hello() -> Operation[None]:
+    """Hello."""
+    return Operation('Hello', empty_pb2.Empty(), _nothing, only_reads=True)
 
 
 def get_state(instance_id: str, fetch_payloads: bool, app_id: str | None) -> Operation[WorkflowState | None]:
@@ -109,6 +143,7 @@ def get_state(instance_id: str, fetch_payloads: bool, app_id: str | None) -> Ope
         request,
         lambda answer: new_orchestration_state(instance_id, answer),
         read_error=_none_if_missing,
+        only_reads=True,
     )
 
 
@@ -183,13 +218,13 @@ def list_ids(page_size: int | None, continuation_token: str | None) -> Operation
             'chooses.'
         )
     request = pb.ListInstanceIDsRequest(continuationToken=continuation_token, pageSize=page_size)
-    return Operation('ListInstanceIDs', request, _as_it_is)
+    return Operation('ListInstanceIDs', request, _as_it_is, only_reads=True)
 
 
 def get_history(instance_id: str) -> Operation[list[pb.HistoryEvent]]:
     """GetInstanceHistory."""
     request = pb.GetInstanceHistoryRequest(instanceId=_checked(instance_id))
-    return Operation('GetInstanceHistory', request, lambda answer: list(answer.events))
+    return Operation('GetInstanceHistory', request, lambda answer: list(answer.events), only_reads=True)
 
 
 def rerun(
@@ -225,6 +260,24 @@ def rerun(
     return Operation('RerunWorkflowFromEvent', request, lambda answer: str(answer.newInstanceID))
 
 
+def checked_seconds(timeout: float | None) -> float | None:
+    """A time limit as it was given.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is NaN.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, timedelta):
+        raise TypeError('A timeout is a number of seconds, got a timedelta: give its total_seconds().')
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f'A timeout is a number of seconds, got {type(timeout).__name__}.')
+    if math.isnan(timeout):
+        raise ValueError('A timeout is a number of seconds, got NaN.')
+    return None if math.isinf(timeout) and timeout > 0 else timeout
+
+
 def new_task_router(app_id: str | None) -> pb.TaskRouter | None:
     """The router that names the app to be asked; None, for the sidecar's own app, when there is no app id."""
     return pb.TaskRouter(targetAppID=app_id) if app_id else None
@@ -252,7 +305,8 @@ def _wait(
         lambda answer: new_orchestration_state(instance_id, answer),
         instance_id,
         awaited,
-        timeout or None,
+        checked_seconds(timeout) or None,
+        app_id,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from google.protobuf import wrappers_pb2
 
-from dapr.ext.workflow._durabletask.failures import FailureDetails
+from dapr.ext.workflow._durabletask.failures import FailureDetails, remade
 from dapr.ext.workflow._durabletask.internal import protos as pb
 
 
@@ -75,6 +75,9 @@ class OrchestrationFailedError(Exception):
     def __init__(self, message: str, failure_details: FailureDetails) -> None:
         super().__init__(message)
         self._failure_details = failure_details
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), self.args, self.__dict__)
 
     @property
     def failure_details(self) -> FailureDetails:

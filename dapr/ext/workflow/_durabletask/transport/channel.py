@@ -63,8 +63,9 @@ def channel_options(options: Sequence[tuple[str, Any]] | None = None) -> list[tu
     merged: dict[str, Any] = {
         'grpc.max_receive_message_length': -1,
         'grpc.max_send_message_length': -1,
-        # gRPC waits up to 2 minutes between attempts to connect: too long for a sidecar that restarts beside its app.
-        'grpc.max_reconnect_backoff_ms': 5_000,
+        # gRPC waits up to 2 minutes between attempts to connect, and fails calls in between without an attempt: too
+        # long for a sidecar that restarts beside its app.
+        'grpc.max_reconnect_backoff_ms': 1_000,
     }
     keepalive = settings.keepalive_settings()
     if keepalive.enabled:
