@@ -130,8 +130,7 @@ def test_the_list_has_pages_and_a_page_that_is_not_there_is_the_last(sidecar: Si
         run(sidecar, order, f'n-{number:02}')
 
     browser.until('/', lambda page: 'Page 1 of 2' in page)
-    second = browser.open('/?page=2')
-    assert second.count('type="checkbox"') == 3
+    browser.until('/?page=2', lambda page: page.count('type="checkbox"') == 3)
     assert browser.open('/?page=99').count('type="checkbox"') == 3
     assert browser.open('/?page=-1%20').count('type="checkbox"') == 50
 
