@@ -48,6 +48,7 @@ from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.completions import Completions
 from dapr.ext.workflow._durabletask.transport.connection import Connections
 from dapr.ext.workflow._durabletask.transport.history import HistoryFetch
+from dapr.ext.workflow._durabletask.transport.sizes import SizeWatch
 from dapr.ext.workflow._durabletask.transport.stream import STREAM_CHANNEL_OPTIONS, WorkItemStream
 from dapr.ext.workflow._durabletask.turns import Dispatch, Turns
 from dapr.ext.workflow._durabletask.watchdog import DEFAULT_LIMIT_SECONDS, Watchdog
@@ -423,8 +424,12 @@ class _Run:
         self._shutting_down = threading.Event()
         self._connections = Connections(logger)
         self._listeners = listeners
+        sizes = SizeWatch(logger)
         completions = Completions(
-            self._connections, logger, on_failure=None if listeners is None else listeners.answer_failed
+            self._connections,
+            logger,
+            on_failure=None if listeners is None else listeners.answer_failed,
+            sizes=sizes,
         )
         self._fence = DispatchFence()
         self._sticky = sticky
@@ -462,6 +467,7 @@ class _Run:
             on_open=self._stream_is_open,
             on_lost=None if listeners is None else listeners.reconnecting,
             on_received=None if listeners is None else listeners.on_received,
+            sizes=sizes,
             address=address,
         )
         self._unknown_kinds: set[str] = set()

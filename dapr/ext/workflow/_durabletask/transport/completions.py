@@ -12,7 +12,8 @@ from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.tracing import untraced
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
-from dapr.ext.workflow._durabletask.transport.errors import code_of, describe, status_of
+from dapr.ext.workflow._durabletask.transport.errors import code_of, describe, details_of, status_of
+from dapr.ext.workflow._durabletask.transport.sizes import SizeWatch
 
 SEND_TIMEOUT_SECONDS = 30.0
 RECONNECT_TIMEOUT_SECONDS = 30.0
@@ -33,6 +34,7 @@ class Completions:
         reconnect_timeout: How long a result waits for a connection while there is none, in seconds. Default: 30.
         on_failure: Called when an answer did not arrive: with its kind and the reason, see
             `WorkerListener.answer_failed`. Default: no one is told.
+        sizes: Is told when the sidecar refuses a message for its size. Default: no one is told.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Completions:
         send_timeout: float = SEND_TIMEOUT_SECONDS,
         reconnect_timeout: float = RECONNECT_TIMEOUT_SECONDS,
         on_failure: Callable[[str, str], None] | None = None,
+        sizes: SizeWatch | None = None,
     ) -> None:
         self._connections = connections
         self._logger = logger
         self._send_timeout = send_timeout
         self._reconnect_timeout = reconnect_timeout
         self._on_failure = on_failure
+        self._sizes = sizes
 
     def complete_turn(self, response: pb.WorkflowResponse) -> bool:
         """Answers a turn.
@@ -90,6 +94,8 @@ class Completions:
                     describe(error),
                 )
                 self._tell(answer, 'too_large')
+                if self._sizes is not None:
+                    self._sizes.refused(details_of(error))
                 self._send_once(send, too_large(answer, describe(error)))
         except Exception as error:
             self._tell(answer, 'not_connected' if isinstance(error, NotConnectedError) else code_of(error))

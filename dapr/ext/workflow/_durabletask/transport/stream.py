@@ -19,6 +19,7 @@ from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.backoff import Backoff
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
 from dapr.ext.workflow._durabletask.transport.errors import code_of, describe
+from dapr.ext.workflow._durabletask.transport.sizes import SizeWatch
 
 STREAM_CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # The reader takes work items off the wire itself, instead of from a thread of grpc's that does.
@@ -61,10 +62,12 @@ class _WorkItemCall:
         request: pb.GetWorkItemsRequest,
         logger: logging.Logger,
         on_received: Callable[[int], None] | None = None,
+        sizes: SizeWatch | None = None,
     ) -> None:
         self.connection = connection
         self.given_up_for: _Loss | None = None
         self._on_received = on_received
+        self._sizes = sizes
         self._connections = connections
         self._request = request
         self._logger = logger
@@ -99,7 +102,10 @@ class _WorkItemCall:
         if self._on_received is not None:
             self._on_received(len(data))
         try:
-            return pb.WorkItem.FromString(data)
+            item = pb.WorkItem.FromString(data)
+            if self._sizes is not None and len(data) > self._sizes.half:
+                self._sizes.is_large(item, len(data))
+            return item
         except DecodeError as error:
             # Raised on, it would end the stream, and the sidecar would send the same item on the next one.
             self._logger.error('A work item of %d bytes is not a WorkItem message and is ignored: %s', len(data), error)
@@ -127,6 +133,7 @@ class WorkItemStream:
         on_lost: Called on the reader's thread when a stream was lost or could not be opened and the next one follows,
             with the reason as one word, see `WorkerListener.reconnecting`. Default: no one is told.
         on_received: Called with the size of each work item, in bytes. Default: no one is told.
+        sizes: Is told of work items that are larger than half of what the sidecar sends. Default: no one is told.
         backoff: Gives the delays between attempts. Default: doubling from 0.5 s to 15 s, with jitter.
         clock: A monotonic clock, in seconds.
         pause: Waits until the given seconds have passed or the stream is stopped. Default: waits for the stop.
@@ -145,6 +152,7 @@ class WorkItemStream:
         on_open: Callable[[int], None] | None = None,
         on_lost: Callable[[str], None] | None = None,
         on_received: Callable[[int], None] | None = None,
+        sizes: SizeWatch | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] | None = None,
@@ -157,6 +165,7 @@ class WorkItemStream:
         self._on_open = on_open
         self._on_lost = on_lost
         self._on_received = on_received
+        self._sizes = sizes
         self._logger = logger
         self._keepalive_interval = keepalive_interval
         self._backoff = backoff or Backoff()
@@ -296,7 +305,9 @@ class WorkItemStream:
         """Reads work items from one connection until it is over; returns why it is."""
         try:
             self._hello(connection)
-            call = _WorkItemCall(self._connections, connection, self._request, self._logger, self._on_received)
+            call = _WorkItemCall(
+                self._connections, connection, self._request, self._logger, self._on_received, self._sizes
+            )
             try:
                 items = call.items()
                 if not self._opened(call):
