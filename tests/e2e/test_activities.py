@@ -111,9 +111,10 @@ def test_a_failed_activity_is_raised_where_it_is_awaited(
     serve(new_worker, [catching], [sync_broken, async_broken])
     instance_id = new_id()
 
+    where = f'{instance_id}: Activity task'
     assert run(client, catching, instance_id) == [
-        ['KeyError', "'sync'", True, f"{instance_id}: Activity task #1 failed: 'sync'"],
-        ['LookupError', 'async', True, f'{instance_id}: Activity task #2 failed: async'],
+        ['KeyError', "'sync'", True, f"{where} #1 failed: 'sync' (KeyError in the activity 'sync_broken')"],
+        ['LookupError', 'async', True, f"{where} #2 failed: async (LookupError in the activity 'async_broken')"],
     ]
     assert [line for line in steps(client, instance_id) if line.startswith('task')] == [
         'taskScheduled 1',

@@ -50,10 +50,19 @@ def test_a_failed_activity_is_tried_again_under_a_new_id(
     assert [origin.activityRetry.taskExecutionId for origin in origins] == [attempts[0][1]] * 2
 
 
+class OwnFinal(task.NonRetryableError):
+    pass
+
+
 def test_retries_end_with_the_policy_or_with_an_error_that_is_not_to_be_retried(
     client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:
-    errors = {'value': ValueError('bad'), 'key': KeyError('gone'), 'final': task.NonRetryableError('no')}
+    errors = {
+        'value': ValueError('bad'),
+        'key': KeyError('gone'),
+        'final': task.NonRetryableError('no'),
+        'own': OwnFinal('so'),
+    }
     calls = dict.fromkeys(errors, 0)
 
     def broken(ctx: task.ActivityContext, kind: str) -> None:
@@ -76,8 +85,9 @@ def test_retries_end_with_the_policy_or_with_an_error_that_is_not_to_be_retried(
         ['ValueError', 'bad'],
         ['KeyError', "'gone'"],
         ['NonRetryableError', 'no'],
+        ['OwnFinal', 'so'],
     ]
-    assert calls == {'value': 3, 'key': 1, 'final': 1}
+    assert calls == {'value': 3, 'key': 1, 'final': 1, 'own': 1}
 
 
 def test_a_failed_child_is_tried_again_under_its_id(
@@ -108,7 +118,7 @@ def test_a_failed_child_is_tried_again_under_its_id(
 
     assert failure(client, instance_id) == (
         'TaskFailedError',
-        'Sub-orchestration task #8 failed: hopeless',
+        "Sub-orchestration task #8 failed: hopeless (ValueError in the workflow 'hopeless_child', attempt 3)",
     )
     assert runs == [f'{instance_id}:0001'] * 2 + [f'{instance_id}:0004'] * 3
     assert steps(client, instance_id) == [
@@ -118,3 +128,32 @@ def test_a_failed_child_is_tried_again_under_its_id(
         *('childWorkflowInstanceCreated 6', 'childWorkflowInstanceFailed 6', 'timerCreated 7', 'timerFired 7'),
         *('childWorkflowInstanceCreated 8', 'childWorkflowInstanceFailed 8', 'executionCompleted 9'),
     ]
+
+
+def test_a_policy_goes_by_what_an_activity_of_a_child_has_failed_by(
+    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+) -> None:
+    runs: list[str] = []
+
+    def lookup(ctx: task.ActivityContext, _: None) -> None:
+        runs.append('')
+        raise KeyError('sku')
+
+    def child(ctx: task.OrchestrationContext, _: None) -> Workflow:
+        yield ctx.call_activity(lookup)
+
+    def parent(ctx: task.OrchestrationContext, _: None) -> Workflow:
+        policy = task.RetryPolicy(
+            first_retry_interval=timedelta(milliseconds=10),
+            max_number_of_attempts=5,
+            non_retryable_error_types=[LookupError],
+        )
+        try:
+            yield ctx.call_sub_orchestrator(child, retry_policy=policy)
+        except task.TaskFailedError as error:
+            return str(error.details).partition(', caused by ')[2]
+
+    serve(new_worker, [parent, child], [lookup])
+
+    assert run(client, parent, new_id()) == "KeyError: 'sku'"
+    assert len(runs) == 1

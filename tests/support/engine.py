@@ -223,7 +223,11 @@ def without_trace(action: pb.WorkflowAction) -> pb.WorkflowAction:
     copy = pb.WorkflowAction()
     copy.CopyFrom(action)
     if copy.HasField('completeWorkflow'):
-        copy.completeWorkflow.failureDetails.ClearField('stackTrace')
+        details = copy.completeWorkflow.failureDetails
+        details.ClearField('stackTrace')
+        while details.HasField('innerFailure'):
+            details = details.innerFailure
+            details.ClearField('stackTrace')
     return copy
 
 

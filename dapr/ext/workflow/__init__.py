@@ -5,7 +5,7 @@ What an app imports. The engine under it is `_durabletask`.
 
 from __future__ import annotations
 
-from dapr.ext.workflow._durabletask.failures import FailureDetails, TaskFailedError
+from dapr.ext.workflow._durabletask.failures import FailureDetails, NonRetryableError, TaskFailedError
 from dapr.ext.workflow._durabletask.propagation import (
     ActivityResult,
     ChildWorkflowResult,
@@ -79,6 +79,7 @@ __all__ = [
     'FailureDetails',
     'JsonDataConverter',
     'MCPToolDef',
+    'NonRetryableError',
     'PayloadTooLargeError',
     'PropagatedHistory',
     'PropagationNotFoundError',

@@ -23,7 +23,9 @@ class RetryPolicy:
         max_retry_interval: The longest wait, not negative. None (default): no limit.
         retry_timeout: No retry is begun whose wait would bring all waits together to this much or more; not negative.
             None (default): no limit.
-        non_retryable_error_types: Exception types, or their names, that end the retries at once. Default: none.
+        non_retryable_error_types: Exception types, or their names, that end the retries at once. A type stands for
+            its subclasses, too (where the failing worker is one of these), and for the failures of a child workflow
+            that has failed by an activity's. Default: none; `NonRetryableError` and its subclasses always do.
 
     Raises:
         TypeError: A value is of another type; the message names it.

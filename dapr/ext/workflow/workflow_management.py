@@ -120,9 +120,7 @@ def read_event(event: pb.HistoryEvent) -> WorkflowHistoryEvent:
     name = body.name if 'name' in fields else ''
     failure = None
     if 'failureDetails' in fields and body.HasField('failureDetails'):
-        details = body.failureDetails
-        trace = details.stackTrace.value if details.HasField('stackTrace') else None
-        failure = FailureDetails(details.errorMessage, details.errorType, trace)
+        failure = FailureDetails.from_proto(body.failureDetails)
     return WorkflowHistoryEvent(
         event_id=event.eventId,
         timestamp=event.timestamp.ToDatetime(),

@@ -85,7 +85,8 @@ def test_the_last_attempts_failure_is_raised() -> None:
     driver.turn(timer_fired(2))
     ended = driver.turn(task_failed(3, failure('second', 'KeyError')))
     assert kinds(ended) == [(4, 'completeWorkflow')]
-    assert output(ended) == ['abc: Activity task #3 failed: second', 'KeyError', 'second']
+    told = "abc: Activity task #3 failed: second (KeyError in the activity 'flaky', attempt 2)"
+    assert output(ended) == [told, 'KeyError', 'second']
 
 
 def test_one_attempt_means_no_retry() -> None:
@@ -102,7 +103,7 @@ def test_without_a_policy_there_is_no_retry() -> None:
     driver.start()
     details = failure_of(driver.turn(task_failed(1)))
     assert details.errorType == 'TaskFailedError'
-    assert details.errorMessage == 'abc: Activity task #1 failed: boom'
+    assert details.errorMessage == "abc: Activity task #1 failed: boom (ValueError in the activity 'flaky')"
 
 
 def test_a_failed_attempt_and_its_wait_wake_no_one() -> None:

@@ -75,7 +75,8 @@ def test_the_last_attempts_failure_is_raised() -> None:
         driver.turn(child_failed(number))
         driver.turn(timer_fired(number + 1))
     ended = driver.turn(child_failed(5, failure('for good', 'KeyError')))
-    assert output(ended) == ['Sub-orchestration task #5 failed: for good', 'KeyError']
+    told = "Sub-orchestration task #5 failed: for good (KeyError in the workflow 'flaky', attempt 3)"
+    assert output(ended) == [told, 'KeyError']
 
 
 def test_without_a_policy_the_first_failure_is_raised() -> None:
@@ -87,7 +88,8 @@ def test_without_a_policy_the_first_failure_is_raised() -> None:
 
     driver = Driver(workflow)
     driver.start()
-    assert output(driver.turn(child_failed(1))) == 'Sub-orchestration task #1 failed: boom'
+    told = "Sub-orchestration task #1 failed: boom (ValueError in the workflow 'flaky')"
+    assert output(driver.turn(child_failed(1))) == told
 
 
 def test_retries_of_children_inside_composites() -> None:

@@ -50,7 +50,8 @@ def test_when_all_raises_the_first_failure_after_all_have_ended() -> None:
     assert kinds(driver.turn(task_failed(3, failure('first')))) == []
     assert kinds(driver.turn(task_completed(1))) == []
     ended = driver.turn(child_failed(2, failure('second')))
-    assert output(ended) == ['abc: Activity task #3 failed: first', [True, True, True]]
+    told = "abc: Activity task #3 failed: first (ValueError in the activity 'c')"
+    assert output(ended) == [told, [True, True, True]]
 
 
 def test_when_any_gives_the_task_that_was_first() -> None:

@@ -117,8 +117,8 @@ def test_a_tasks_failure_is_raised_at_its_yield_and_can_be_caught() -> None:
     driver.turn(task_failed(1, traced))
     assert TaskFailedError('', pb.TaskFailureDetails(stackTrace=StringValue(value=''))).details.stack_trace is None
     assert output(driver.turn(child_failed(2, failure('second', 'OSError')))) == [
-        ['abc: Activity task #1 failed: first', 'KeyError', 'first', 'where it was'],
-        ['Sub-orchestration task #2 failed: second', 'OSError', 'second', None],
+        ["abc: Activity task #1 failed: first (KeyError in the activity 'flaky')", 'KeyError', 'first', 'where it was'],
+        ["Sub-orchestration task #2 failed: second (OSError in the workflow 'flaky')", 'OSError', 'second', None],
     ]
 
 
@@ -130,7 +130,9 @@ def test_an_uncaught_failure_of_a_task_fails_the_workflow() -> None:
     driver.start()
     driver.turn(task_failed(1))
     details = failure_of(driver.turn(timer_fired(2)))
-    assert (details.errorType, details.errorMessage) == ('TaskFailedError', 'abc: Activity task #1 failed: boom')
+    told = "abc: Activity task #1 failed: boom (ValueError in the activity 'a')"
+    assert (details.errorType, details.errorMessage) == ('TaskFailedError', told)
+    assert details.innerFailure == failure()
 
 
 def test_a_task_can_be_yielded_again_with_the_same_outcome() -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from dapr.ext.workflow._durabletask import task
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.failure_details import new_failure_details
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext as Context
-from dapr.ext.workflow._durabletask.task import NonRetryableError, RetryPolicy
+from dapr.ext.workflow._durabletask.task import NonRetryableError, RetryPolicy, TaskFailedError
 from tests.support.engine import (
     Driver,
     Event,
@@ -134,6 +135,24 @@ class SpecialError(ValueError):
     pass
 
 
+class Final(NonRetryableError):
+    pass
+
+
+def through_a_child(error: Exception) -> pb.TaskFailureDetails:
+    """The failure of a child workflow that has failed by an activity's error, and of that one's parent by it."""
+    details = new_failure_details(error)
+    for _ in range(2):
+        details = new_failure_details(TaskFailedError('failed', details))
+    return details
+
+
+def caused_by(cause: Exception) -> pb.TaskFailureDetails:
+    error = KeyError('x')
+    error.__cause__ = cause
+    return new_failure_details(error)
+
+
 @pytest.mark.parametrize(
     ('listed', 'details', 'is_retried'),
     [
@@ -143,7 +162,17 @@ class SpecialError(ValueError):
         ([ValueError], failure(), False),
         (['KeyError', ValueError], failure(), False),
         (['KeyError', TypeError], failure(), True),
-        ([ValueError], failure(error_type='SpecialError'), True),  # a name is all that crosses the wire
+        ([ValueError], failure(error_type='SpecialError'), True),  # from a worker that sends no bases
+        ([ValueError], new_failure_details(SpecialError()), False),
+        ([Exception], new_failure_details(SpecialError()), False),
+        ([KeyError], new_failure_details(SpecialError()), True),
+        (None, new_failure_details(Final()), False),
+        ([ValueError], through_a_child(ValueError()), False),
+        ([LookupError], through_a_child(KeyError()), False),
+        (None, through_a_child(Final()), False),
+        (['TaskFailedError'], through_a_child(KeyError()), False),
+        ([ValueError], through_a_child(KeyError()), True),
+        ([ValueError], caused_by(ValueError()), True),  # a cause is not what has failed
         ([SpecialError], failure(error_type='SpecialError'), False),
         (['valueerror'], failure(), True),
         (None, failure(error_type='NonRetryableError'), False),

@@ -27,6 +27,9 @@ class SandboxViolationError(AsyncWorkflowError):
         self.call = call
         self.instead = instead
 
+    def __reduce__(self) -> tuple[type[SandboxViolationError], tuple[str, str]]:
+        return type(self), (self.call, self.instead)
+
 
 if sys.version_info >= (3, 11):
 

@@ -24,8 +24,9 @@ class RetryPolicy:
             the attempts take does not count: what is retried depends on the policy alone, so that histories of
             dapr 1.19.0 replay as they were made. None (default) for no limit; not negative.
         non_retryable_error_types: Exception types, or their names, that end the retries at once. A type stands for
-            its own name, not for its subclasses: the name is all that crosses the wire. `NonRetryableError` ends
-            them always.
+            its name. A failure is of a type by its own name and by those of its type's bases, which workers of ours
+            send with it; where a child workflow has failed by one of its tasks, the task's failure counts.
+            `NonRetryableError` and its subclasses end the retries always.
 
     Raises:
         TypeError: A value is of another type; the message names it.

@@ -296,7 +296,7 @@ class CompletableTask(Task[T]):
         if self._parent is not None:
             self._parent.on_child_completed(self)
 
-    def fail(self, message: str, details: pb.TaskFailureDetails) -> None:
+    def fail(self, message: str, details: pb.TaskFailureDetails | FailureDetails) -> None:
         """Ends the task with a `TaskFailedError`.
 
         Raises:

@@ -377,8 +377,7 @@ def _text(body: Any, name: str) -> str | None:
 def _failure(body: Any) -> FailureDetails | None:
     if not body.HasField('failureDetails'):
         return None
-    details = body.failureDetails
-    return FailureDetails(details.errorMessage, details.errorType, details.stackTrace.value or None)
+    return FailureDetails.from_proto(body.failureDetails)
 
 
 def _moment(moment: datetime) -> str:

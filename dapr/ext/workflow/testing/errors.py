@@ -24,3 +24,6 @@ class WorkflowTerminatedError(Exception):
         super().__init__(f"Workflow '{instance_id}' was terminated, with the output {output!r}.")
         self.instance_id = instance_id
         self.output = output
+
+    def __reduce__(self) -> tuple[type[WorkflowTerminatedError], tuple[str, object]]:
+        return type(self), (self.instance_id, self.output)

@@ -121,7 +121,12 @@ class WorkflowState:
         if details is None and self.runtime_status is OrchestrationStatus.FAILED:
             details = FailureDetails('the sidecar sent no details', '', None)
         if details is not None:
-            raise OrchestrationFailedError(f"Orchestration '{self.instance_id}' failed: {details.message}", details)
+            told = (
+                f'{details.message} ({details.error_type})'
+                if details.message and details.error_type
+                else details.message or f'{details.error_type} without a message'
+            )
+            raise OrchestrationFailedError(f"Orchestration '{self.instance_id}' failed: {told}", details)
 
 
 def new_orchestration_state(instance_id: str, res: pb.GetInstanceResponse) -> WorkflowState | None:
@@ -140,7 +145,7 @@ def new_orchestration_state(instance_id: str, res: pb.GetInstanceResponse) -> Wo
     failure = state.failureDetails
     details = None
     if failure.errorMessage or failure.errorType:
-        details = FailureDetails(failure.errorMessage, failure.errorType, _value(failure.stackTrace))
+        details = FailureDetails.from_proto(failure)
     return WorkflowState(
         instance_id=instance_id,
         name=state.name,

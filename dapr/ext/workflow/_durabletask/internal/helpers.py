@@ -6,13 +6,13 @@ sidecar's clock fills it in, never ours. Payloads are JSON that is encoded alrea
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from datetime import datetime
 
 from google.protobuf import timestamp_pb2, wrappers_pb2
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.failure_details import new_failure_details
 from dapr.ext.workflow._durabletask.internal.timer import (
     OPTIONAL_TIMER_FIRE_AT,
     TimerOrigin,
@@ -77,34 +77,6 @@ def get_orchestration_status_str(status: int) -> str:
     except ValueError:
         return 'UNKNOWN'
     return name.removeprefix(_STATUS_PREFIX)
-
-
-def new_failure_details(ex: BaseException) -> pb.TaskFailureDetails:
-    """An error as the wire has it: the name of its type, its message, and the stack below it and its causes.
-
-    Nothing that a message may hold gets in the way: one that cannot be printed is replaced by a note that says so, and
-    characters that UTF-8 does not have (lone surrogates) by a question mark.
-    """
-    try:
-        message = str(ex)
-    except Exception:
-        message = f'<the message of this {type(ex).__name__} cannot be printed>'
-    return pb.TaskFailureDetails(
-        errorType=type(ex).__name__,
-        errorMessage=_utf8(message),
-        stackTrace=wrappers_pb2.StringValue(value=_utf8(_stack_trace(ex))),
-    )
-
-
-def _stack_trace(ex: BaseException) -> str:
-    lines = traceback.format_tb(ex.__traceback__)
-    seen = {id(ex)}
-    cause = ex.__cause__
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        lines += [f'Caused by {type(cause).__name__}:\n', *traceback.format_tb(cause.__traceback__)]
-        cause = cause.__cause__
-    return ''.join(lines)
 
 
 # Events
@@ -331,7 +303,3 @@ def new_workflow_version_not_available_action(id: int) -> pb.WorkflowAction:
 def _scope(scope: PropagationScope | int | None) -> pb.HistoryPropagationScope.ValueType | None:
     # The enum's values are those of the wire; None must stay apart from NONE, since the field has presence.
     return scope.value if isinstance(scope, PropagationScope) else scope  # type: ignore[return-value]
-
-
-def _utf8(text: str) -> str:
-    return text.encode('utf-8', 'replace').decode('utf-8')

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from dapr.ext.workflow._durabletask.failures import NonDeterminismError
+from dapr.ext.workflow._durabletask.failures import FailureDetails, NonDeterminismError
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.failure_details import blamed, type_names
 from dapr.ext.workflow._durabletask.internal.payloads import unreadable
 from dapr.ext.workflow._durabletask.internal.timer import is_optional_timer_event
 from dapr.ext.workflow._durabletask.replay.actions import Action, CreateChildWorkflow, CreateTimer, ScheduleTask
-from dapr.ext.workflow._durabletask.retry import is_error_non_retryable
+from dapr.ext.workflow._durabletask.retry import RetryPolicy, is_error_non_retryable
 from dapr.ext.workflow._durabletask.task import RetryableTask, TimerTask
 from dapr.ext.workflow._durabletask.tracing import see_run
 
@@ -253,18 +254,39 @@ def _fail(
     if action is None:
         return
     task = action.task
-    if isinstance(task, RetryableTask) and not (
-        details.isNonRetriable or is_error_non_retryable(details.errorType, task._retry_policy)
-    ):
-        delay = task.compute_next_delay()
+    attempt = 1
+    if isinstance(task, RetryableTask):
+        attempt = task._attempt_count
+        delay = None if _ends_retries(details, task._retry_policy) else task.compute_next_delay()
         if delay is not None:
             run.context.start_retry_timer(task, delay)
             run.advance()
             return
-    task.fail(f'{what} #{action_id} failed: {details.errorMessage}', details)
+    failure = FailureDetails.from_proto(details, task_name=action.name, attempt=attempt)
+    # First what dapr 1.19.0 says, word for word; then what it leaves out.
+    where = f"in the {'activity' if kind is ScheduleTask else 'workflow'} '{action.name}'"
+    if attempt > 1:
+        where += f', attempt {attempt}'
+    told = (
+        f'{failure.message} ({failure.error_type} {where})'
+        if failure.message
+        else f'{failure.error_type} without a message ({where})'
+    )
+    task.fail(f'{what} #{action_id} failed: {told}', failure)
     if task._parent is None and run._awaited is not task:
         run.context._unseen.append((action_id, action))
     run.advance()
+
+
+def _ends_retries(details: pb.TaskFailureDetails, policy: RetryPolicy) -> bool:
+    failure = blamed(details)
+    return (
+        details.isNonRetriable
+        or failure.isNonRetriable
+        or any(is_error_non_retryable(name, policy) for name in type_names(failure))
+        # A policy may name TaskFailedError itself.
+        or is_error_non_retryable(details.errorType, policy)
+    )
 
 
 def _resolve(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int, kind: type[Action]) -> Action | None:
