@@ -50,7 +50,7 @@ def parent(ctx: Any, _: Any) -> Any:
 
 
 def failing(ctx: Any, _: Any) -> None:
-    raise ValueError('on purpose')
+    raise ValueError('on purpose') from KeyError('stock')
 
 
 @pytest.fixture(scope='module')
@@ -100,7 +100,7 @@ def test_run_waits_for_the_end_and_says_what_it_was(cli: Cli) -> None:
 
     assert ran.code == NO
     assert 'FAILED' in ran.err
-    assert 'ValueError: on purpose' in ran.err
+    assert "ValueError: on purpose, caused by KeyError: 'stock'" in ran.err
 
 
 def test_list_gives_what_passes_the_filters_newest_first(cli: Cli) -> None:

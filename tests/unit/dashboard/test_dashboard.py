@@ -38,7 +38,7 @@ def parent(ctx: Any, _: Any) -> Any:
 
 
 def failing(ctx: Any, text: Any) -> None:
-    raise ValueError(text or 'on purpose')
+    raise ValueError(text or 'on purpose') from KeyError('stock')
 
 
 @pytest.fixture(scope='module')
@@ -149,6 +149,7 @@ def test_an_instance_shows_what_it_waits_for_and_an_event_moves_it_on(sidecar: S
 def test_a_failure_is_shown_with_its_stack(sidecar: Sidecar, browser: Browser) -> None:
     page = browser.open('/instance?id=' + run(sidecar, failing, 'f'))
     assert '<strong>ValueError</strong>: on purpose' in page
+    assert 'Caused by KeyError: ' in page
     assert 'Stack trace' in page
 
 

@@ -227,7 +227,7 @@ def _waits(state: WorkflowState, story: Story) -> str | None:
 
 
 def _failure(failure: FailureDetails) -> str:
-    return '\n'.join(filter(None, [f'{failure.error_type}: {failure.message}', failure.stack_trace]))
+    return '\n'.join(filter(None, [str(failure), failure.stack_trace]))
 
 
 def _story_data(story: Story) -> dict[str, Any]:

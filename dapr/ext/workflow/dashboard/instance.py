@@ -150,6 +150,7 @@ def _failure(failure: FailureDetails) -> Markup:
         'section',
         el('h2', 'Failure'),
         el('p', el('strong', failure.error_type), ': ', failure.message),
+        el('p', 'Caused by ', str(failure.inner_failure)) if failure.inner_failure is not None else None,
         el('details', el('summary', 'Stack trace'), el('pre', failure.stack_trace, tabindex='0'))
         if failure.stack_trace
         else None,
