@@ -318,6 +318,16 @@ def test_what_makes_no_sense_is_refused(
     assert words in message
 
 
+def test_the_limit_of_messages_counts_here_too() -> None:
+    with Emulator(dapr_http_port=0, max_message_bytes=1000) as emulator:
+        caller = Caller(emulator.address)
+        with caller.channel:
+            states = [{'key': 'k', 'value': b'x' * 1000}]
+            code, message = caller.refusal('SaveState', {'store_name': STORE, 'states': states})
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert 'larger than max' in message
+
+
 def test_apps_and_stores_have_keys_of_their_own() -> None:
     with Emulator(apps=('a', 'b'), dapr_http_port=0, state_stores=(STORE, 'second')) as emulator:
         a, b = Caller(emulator.address_of('a')), Caller(emulator.address_of('b'))

@@ -39,12 +39,14 @@ class DaprApi:
         self._is_durable = is_durable
         self._logger = logger
 
-    def service(self, tables: Tables, clock: Callable[[], float], app_id: str) -> DaprService:
+    def service(self, tables: Tables, clock: Callable[[], float], app_id: str, max_message_bytes: int) -> DaprService:
         """The calls by gRPC, for an app's listener.
 
         Args:
             tables: The emulator's database.
             clock: The seconds since the epoch.
             app_id: The app.
+            max_message_bytes: The largest message that it takes.
         """
-        return DaprService(Items(tables, clock), app_id, self._stores, self._is_durable, self._logger)
+        items = Items(tables, clock)
+        return DaprService(items, app_id, self._stores, self._is_durable, max_message_bytes, self._logger)

@@ -35,12 +35,20 @@ class DaprService(grpc.GenericRpcHandler):
         app_id: The app whose listener this is; '' when the emulator plays one app only.
         stores: The names of the state stores.
         is_durable: Whether they are in a file.
+        max_message_bytes: The largest message that it takes.
         logger: Where failures are told.
     """
 
     def __init__(
-        self, items: Items, app_id: str, stores: Collection[str], is_durable: bool, logger: logging.Logger
+        self,
+        items: Items,
+        app_id: str,
+        stores: Collection[str],
+        is_durable: bool,
+        max_message_bytes: int,
+        logger: logging.Logger,
     ) -> None:
+        self._max_message_bytes = max_message_bytes
         self._items = items
         self._app_id = app_id
         self._stores = stores
@@ -121,6 +129,9 @@ class DaprService(grpc.GenericRpcHandler):
     def _unary(self, method: Callable[[Any], Any], request_type: Any) -> grpc.RpcMethodHandler[Any, Any]:
         async def call(data: bytes, context: _Context) -> bytes:
             try:
+                if len(data) > self._max_message_bytes:
+                    told = f'grpc: received message larger than max ({len(data)} vs. {self._max_message_bytes})'
+                    raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, told)
                 answer: bytes = method(request_type.FromString(data)).SerializeToString()
                 return answer
             except Refused as refused:

@@ -329,7 +329,8 @@ class _Run:
         service = Service(core, app, _LOGGER, max_message_bytes=self._max_message_bytes)
         server.add_generic_rpc_handlers((service.handler(),))
         if self._dapr_api is not None:
-            server.add_generic_rpc_handlers((self._dapr_api.service(store, self._settings['clock'], app),))
+            clock, most = self._settings['clock'], self._max_message_bytes
+            server.add_generic_rpc_handlers((self._dapr_api.service(store, clock, app, most),))
         host, port = self._host, self._ports[app]
         # gRPC is content with one of the addresses that a name like localhost has: calls to the other one would go to
         # whoever has it.
