@@ -14,7 +14,8 @@ from dapr.ext.workflow._durabletask.failures import FailureDetails
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.transport.errors import WorkflowCallError
 
-# Where what an app can catch is defined; those of calls are in test_errors.py. The rooms beside the engine have errors of their own that reach nobody.
+# Where what an app can catch is defined; those of calls are in test_errors.py. The rooms beside the engine have errors
+# of their own that reach nobody.
 MODULES = (
     'dapr.ext.workflow',
     'dapr.ext.workflow.mcp',
