@@ -175,6 +175,8 @@ def test_closing_leaves_nothing_to_the_garbage_collector(recwarn: pytest.Warning
         tasks = [asyncio.create_task(asyncio.sleep(5)) for _ in range(3)]
         await asyncio.gather(*tasks, ctx.call_activity('a'))
 
+    gc.collect()  # what other tests have left
+    recwarn.clear()
     running = driver(workflow)
     running.start()
     running_instance(running).close()

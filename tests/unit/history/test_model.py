@@ -259,6 +259,8 @@ class SidecarAndWorkers(RuleBasedStateMachine):
             return
         handler.results = self.executor.execute(request.instanceId, handler.resolved.events, request.newEvents)
         truth = self.executor.execute(request.instanceId, handler.true_history, request.newEvents)
+        if not self.says_which_run and self.instances[request.instanceId].run_id != handler.run_id:
+            return  # the instance is another one by now: nothing tells the two apart, and the answer will be discarded
         assert handler.results.actions == truth.actions
         assert list(handler.resolved.events) == handler.true_history
 
@@ -367,4 +369,4 @@ class SidecarAndWorkers(RuleBasedStateMachine):
 
 
 TestSidecarAndWorkers = SidecarAndWorkers.TestCase
-TestSidecarAndWorkers.settings = settings(max_examples=500, stateful_step_count=60, deadline=None)
+TestSidecarAndWorkers.settings = settings(max_examples=500, stateful_step_count=60, deadline=None, derandomize=True)
