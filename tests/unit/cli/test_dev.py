@@ -15,10 +15,11 @@ from pathlib import Path
 DEADLINE = 30.0
 
 APP = """
-import os, signal, sys
-print('app {version} on', os.environ['DAPR_GRPC_PORT'], flush=True)
+import os, signal, sys, time
 signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
-signal.pause()
+print('app {version} on', os.environ['DAPR_GRPC_PORT'], flush=True)
+while True:  # not `pause`, which sleeps on when the signal has come just before it
+    time.sleep(0.02)
 """
 
 
