@@ -1,25 +1,32 @@
-"""Finds out whether a workflow that is kept running does what a replay of its history does.
+"""Finds out whether a workflow does in a replay what it did when it ran.
 
 With sticky execution a workflow's code is not run again, so code that depends on something that is not in its history
 is not found out until the workflow has to be replayed: after an eviction or a restart, in production. This check, for
-development and CI, replays every n-th such turn from scratch and compares.
+development and CI, replays every n-th turn from the start, its first one included, and compares.
+
+The replay is a second run of the same code in the same process, a moment later. So what comes from outside is as it
+then is: the clock has gone on, random numbers and UUIDs are others, and what the program has counted or kept goes on
+from there. Nothing is put in the place of these, since other threads would see it too; so what is the same at both
+moments (the hour, an environment variable, the order of a set of strings, which follows from the process's hash seed)
+is not found out.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from dapr.ext.workflow._durabletask.call_logging import Call
 from dapr.ext.workflow._durabletask.failures import NonDeterminismError
-from dapr.ext.workflow._durabletask.internal import protos as pb
-from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
+from dapr.ext.workflow._durabletask.replay.differences import Outcome, difference
+from dapr.ext.workflow._durabletask.replay.sites import SiteRecordingContext
 
 VARIABLE = 'DAPR_WF_VERIFY_REPLAY'
 
 
 def every_nth_turn(environ: Mapping[str, str] = os.environ) -> int:
-    """How many sticky turns there are to one that is checked, by the environment; 0: none is.
+    """How many turns there are to one that is checked, by the environment; 0: none is.
 
     Raises:
         ValueError: The variable is not a number that makes sense.
@@ -36,7 +43,7 @@ def every_nth_turn(environ: Mapping[str, str] = os.environ) -> int:
 
 
 class ReplayVerification:
-    """Says which turns are checked, and checks them. May be called from any thread.
+    """Says which turns are checked, and what is wrong with one. May be called from any thread.
 
     Args:
         every: One in so many turns is checked.
@@ -54,48 +61,51 @@ class ReplayVerification:
             return self._turns % self._every == 0
 
     @staticmethod
-    def compare(instance_id: str, kept: ExecutionResults, replayed: ExecutionResults) -> None:
-        """Holds what a kept workflow came to against what a replay of its whole history came to.
+    def compare(instance_id: str, workflow: str, ran: Outcome, replayed: Outcome) -> None:
+        """Holds what a turn came to against what its replay from the start came to.
+
+        Args:
+            instance_id: The instance.
+            workflow: The name of the workflow.
+            ran: What the turn came to.
+            replayed: What its replay came to.
 
         Raises:
-            NonDeterminismError: They differ; the message has both.
+            NonDeterminismError: They differ; the message says in what.
         """
-        ours, theirs = _lines(kept), _lines(replayed)
-        if ours != theirs:
+        told = difference(ran, replayed)
+        if told is not None:
             raise NonDeterminismError(
-                f"Instance '{instance_id}' does something else when it is replayed than when it is run: its code "
-                'depends on something that is not in its history (the time, randomness, the environment, state that it '
-                'shares), or was changed while it was running.\n'
-                f'It asked for:\n{_indented(ours)}\nIn the replay it asked for:\n{_indented(theirs)}'
+                f"The workflow '{workflow}' ({instance_id}) does something else when it is replayed than when it ran. "
+                'Its code depends on something that is not in its history (the time, chance, the environment, what it '
+                'shares with others), or was changed while it was running. The first difference:\n'
+                f'{told}'
             )
 
 
-def _lines(results: ExecutionResults) -> list[str]:
-    lines = [_described(action) for action in results.actions]
-    if results.encoded_custom_status is not None:
-        lines.append(f'custom status {results.encoded_custom_status}')
-    if results.version_name:
-        lines.append(f'version {results.version_name}')
-    lines.extend(f'patch {patch}' for patch in results.patches or ())
-    return lines
+class VerifiedContext(SiteRecordingContext):
+    """The context of a workflow in a worker that checks its turns. It knows the lines of a turn's calls."""
+
+    def let_go_of_clock(self) -> None:
+        super().let_go_of_clock()
+        # The end of a turn: what is of earlier ones is not told any more.
+        self.sites = {action_id: site for action_id, site in self.sites.items() if action_id in self._actions}
 
 
-def _described(action: pb.WorkflowAction) -> str:
-    """An action in a line, all of it but stack traces, which know the call that they were made in."""
-    copy = pb.WorkflowAction()
-    copy.CopyFrom(action)
-    if copy.HasField('completeWorkflow') and copy.completeWorkflow.HasField('failureDetails'):
-        details = copy.completeWorkflow.failureDetails
-        while True:
-            details.ClearField('stackTrace')
-            if not details.HasField('innerFailure'):
-                break
-            details = details.innerFailure
-    kind = copy.WhichOneof('workflowActionType')
-    body = '' if kind is None else ' '.join(str(getattr(copy, kind)).split())
-    router = ' '.join(str(copy.router).split()) if copy.HasField('router') else ''
-    return f'{copy.id}: {kind} {{{body}}}' + (f' to {{{router}}}' if router else '')
+class VerifyingContext(SiteRecordingContext):
+    """The context of the replay that checks a turn: silent, since the turn has logged what there is to log."""
+
+    def _for_loggers(self) -> Call:
+        return _Silent(self)
 
 
-def _indented(lines: Sequence[str]) -> str:
-    return '\n'.join(f'  {line}' for line in lines) or '  nothing'
+class _Silent:
+    """A call whose replay-safe loggers are silent, also for what is new."""
+
+    is_replaying = True
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def log_fields(self) -> Mapping[str, object]:
+        return self._call.log_fields()
