@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from dapr.ext.workflow._durabletask.aio.context import BaseAsyncWorkflowContext
@@ -39,6 +41,8 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> WorkflowFuture[Any]:
         name = name_of(activity)
         task = self._context.call_activity(
@@ -48,6 +52,8 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
             app_id=app_id,
             propagation=propagation,
             return_type=_type_of(activity) if return_type is None else return_type,
+            timeout=timeout,
+            metadata=metadata,
         )
         return self._future(task, 'call_activity', name)
 
@@ -62,6 +68,8 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> WorkflowFuture[Any]:
         name = name_of(workflow)
         task = self._context.call_sub_orchestrator(
@@ -72,8 +80,16 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
             app_id=app_id,
             propagation=propagation,
             return_type=_type_of(workflow) if return_type is None else return_type,
+            timeout=timeout,
+            metadata=metadata,
         )
         return self._future(task, 'call_child_workflow', name)
+
+    @typed_as(DaprWorkflowContext.schedule_new_workflow)
+    def schedule_new_workflow(  # type: ignore[override]  # of functions, it takes those alone that are workflows
+        self, workflow: Workflow | str, **options: Any
+    ) -> str:
+        return super().schedule_new_workflow(name_of(workflow), **options)
 
     activity = call_activity
     call_sub_orchestrator = call_child_workflow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -93,7 +93,9 @@ class AsyncTaskHubGrpcClient:
     ) -> None:
         self._payloads = payloads
         self._logger = shared.get_logger('client', log_handler, log_formatter)
-        self._limits = Limits(checked_seconds(call_timeout), checked_seconds(retry_timeout) or 0.0)
+        self._limits = Limits(
+            checked_seconds(call_timeout, 'call_timeout'), checked_seconds(retry_timeout, 'retry_timeout') or 0.0
+        )
         # Read now: what is wrong with it shall show where the client is made, not at its first call.
         self._host_address = host_address or shared.get_default_host_address()
         settings.parse_endpoint(self._host_address)
@@ -139,7 +141,7 @@ class AsyncTaskHubGrpcClient:
             SidecarUnavailableError: It has not answered within the time.
             grpc.RpcError: It refuses, as with a wrong API token.
         """
-        await self._hold(wait_for_sidecar(checked_seconds(timeout) or 0.0, self._logger))
+        await self._hold(wait_for_sidecar(timeout, self._logger))
 
     async def schedule_new_orchestration(
         self,
@@ -152,6 +154,7 @@ class AsyncTaskHubGrpcClient:
         app_id: str | None = None,
         enforce_unique_instance_id: bool = False,
         timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Starts an orchestration. Returns when its first turn has run, or at once when it is scheduled for later.
 
@@ -166,6 +169,8 @@ class AsyncTaskHubGrpcClient:
                 is replaced.
             timeout: For how many seconds at most. None (default): the client's `call_timeout`. What has been created by
                 then stays, and starts when a worker takes it.
+            metadata: What goes with the input, as headers do; the orchestration finds it in its `execution_info`. None
+                (default): nothing.
 
         Returns:
             The instance id.
@@ -179,7 +184,7 @@ class AsyncTaskHubGrpcClient:
         if reuse_id_policy is not None:
             requests.warn_of_reuse_policy(self._logger)
         operation = requests.schedule(
-            name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads
+            name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads, metadata
         )
         return await self._hold(start(operation, self._limits, checked_seconds(timeout), self._logger))
 

@@ -8,8 +8,8 @@ import logging
 import random
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from types import FrameType
@@ -29,6 +29,7 @@ from dapr.ext.workflow._durabletask.call_types import (
     WithoutInput,
 )
 from dapr.ext.workflow._durabletask.contexts import CallOptions, ChildOptions
+from dapr.ext.workflow._durabletask.metadata import WorkflowExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.futures import CallFuture, EventFuture, WorkflowFuture, WorkflowTask
@@ -59,6 +60,7 @@ class WorkflowInfo:
         is_suspended: Whether the workflow is suspended: never, while its code runs.
         history_event_sequence: The id of what it has asked for last; 0 when it has asked for nothing.
         version_name: The version of the workflow, or None when it has no versions.
+        inbound_metadata: The metadata that it was started with; empty: none.
     """
 
     instance_id: str
@@ -69,6 +71,7 @@ class WorkflowInfo:
     is_suspended: bool
     history_event_sequence: int
     version_name: str | None
+    inbound_metadata: dict[str, str] = field(default_factory=dict)
 
 
 class Winner(Generic[T]):
@@ -126,6 +129,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
 
     def __init__(self, context: _RuntimeOrchestrationContext, loop: WorkflowLoop, sandbox_mode: str = 'off') -> None:
         self._context = context
+        context.timeout_error = WorkflowTimeoutError
         self._loop = loop
         self._sandbox_mode = sandbox_mode
         self._cleanups: list[Callable[[], Any]] | None = None
@@ -176,6 +180,44 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         return self._context.workflow_span_id
 
     @property
+    def orchestration_span_id(self) -> str | None:
+        """The same as `workflow_span_id`."""
+        return self.workflow_span_id
+
+    @property
+    def execution_info(self) -> WorkflowExecutionInfo:
+        """What the workflow is and what it was started with, `inbound_metadata` among it, as it is now."""
+        return self._context.execution_info
+
+    def set_metadata(self, metadata: Mapping[str, str] | None) -> None:
+        """Sets what goes with the inputs of the calls that follow, as headers go with a request: activities, child
+        workflows, workflows that are started and the next run find it in their `execution_info`.
+
+        What the workflow itself was started with is set to begin with. Workers of other libraries are given the
+        input within an envelope where there is metadata: see the guide.
+
+        Args:
+            metadata: In place of what was set; None or {}: nothing goes along. Data converters do not see it, so it
+                travels in the clear.
+
+        Raises:
+            TypeError: It is no mapping of str to str.
+        """
+        self._context.set_metadata(metadata)
+
+    def get_metadata(self) -> dict[str, str]:
+        """A copy of what goes with calls; empty: nothing."""
+        return self._context.get_metadata()
+
+    def set_headers(self, metadata: Mapping[str, str] | None) -> None:
+        """The same as `set_metadata`."""
+        self.set_metadata(metadata)
+
+    def get_headers(self) -> dict[str, str]:
+        """The same as `get_metadata`."""
+        return self.get_metadata()
+
+    @property
     def parent_instance_id(self) -> str | None:
         """The id of the workflow that started this one as its child, or None."""
         return self._context._parent_instance_id
@@ -217,6 +259,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             self.is_suspended,
             self.history_event_sequence,
             self._context._version_name,
+            dict(self._context._inbound_metadata or ()),
         )
 
     def get_propagated_history(self) -> PropagatedHistory | None:
@@ -282,6 +325,8 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> WorkflowFuture[Any]:
         """Schedules an activity.
 
@@ -293,6 +338,11 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             propagation: How much of the workflow's history goes with it; None (default): none.
             return_type: The type that the result is read as, as annotations have types. None (default): what the
                 function's annotation says; where there is none, as JSON gives it.
+            timeout: How long the whole call may take, all attempts under a retry policy and the waits between them
+                included: a timedelta, or seconds. Then it raises `WorkflowTimeoutError`; the activity goes on. None
+                (default): no limit.
+            metadata: What goes with its input, as headers do, see `set_metadata`. None (default): what is set; {}:
+                nothing.
 
         Returns:
             A future of its result. It raises `TaskFailedError` when the activity has failed.
@@ -307,6 +357,8 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             app_id=app_id,
             propagation=propagation,
             return_type=return_type,
+            timeout=timeout,
+            metadata=metadata,
         )
         return self._future(task, 'call_activity', activity)
 
@@ -392,6 +444,8 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> WorkflowFuture[Any]:
         """Starts a child workflow.
 
@@ -404,6 +458,11 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             propagation: How much of the workflow's history goes with it; None (default): none.
             return_type: The type that the result is read as, as annotations have types. None (default): what the
                 function's annotation says; where there is none, as JSON gives it.
+            timeout: How long the whole call may take, all attempts under a retry policy and the waits between them
+                included: a timedelta, or seconds. Then it raises `WorkflowTimeoutError`; the child goes on. None
+                (default): no limit.
+            metadata: What goes with its input, as headers do, see `set_metadata`. None (default): what is set; {}:
+                nothing.
 
         Returns:
             A future of its output. It raises `TaskFailedError` when the child has failed.
@@ -419,12 +478,72 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
             app_id=app_id,
             propagation=propagation,
             return_type=return_type,
+            timeout=timeout,
+            metadata=metadata,
         )
         return self._future(task, 'call_child_workflow', workflow)
 
     activity = call_activity
     call_sub_orchestrator = call_child_workflow
     sub_orchestrator = call_child_workflow
+
+    def schedule_new_workflow(
+        self,
+        workflow: Callable[..., Any] | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | timedelta | None = None,
+        app_id: str | None = None,
+        app_namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Starts a workflow of its own: no child, and nothing of it comes back. See `schedule_new_workflow` of the
+        context of generators. There is nothing to await.
+
+        Args:
+            workflow: The workflow's function, or the name that it is registered by.
+            input: Its input, anything that can be encoded as JSON; None (default) for no input.
+            instance_id: Its instance id; None (default): `<this instance>-<n>`, n counting such starts of this run from
+                0.
+            start_at: When it starts (without a time zone: UTC), or how long after the logical time; None (default): at
+                once.
+            app_id: The Dapr app that runs it; None (default): this one.
+            app_namespace: The Dapr namespace of that app; None (default): this one's.
+            metadata: What goes with its input, as headers do, see `set_metadata`. None (default): what is set; {}:
+                nothing.
+
+        Returns:
+            Its instance id.
+
+        Raises:
+            TypeError: An argument is of a wrong type.
+            ValueError: The workflow has no name, instance_id is empty, or app_namespace is given without app_id.
+        """
+        return self._context.schedule_new_workflow(
+            workflow,
+            input=input,
+            instance_id=instance_id,
+            start_at=start_at,
+            app_id=app_id,
+            app_namespace=app_namespace,
+            metadata=metadata,
+        )
+
+    def send_event(self, instance_id: str, name: str, data: Any = None) -> None:
+        """Raises an event on another workflow instance of this app; nothing comes back, and there is nothing to await.
+        See `send_event` of the context of generators for the sidecars that can.
+
+        Args:
+            instance_id: The instance that waits for it.
+            name: The event's name; case does not matter.
+            data: Its payload, anything that can be encoded as JSON; None (default) for none.
+
+        Raises:
+            TypeError: An argument is of a wrong type.
+            ValueError: instance_id or name is empty.
+        """
+        self._context.send_event(instance_id, name, data)
 
     def create_timer(self, fire_at: Duration) -> WorkflowFuture[None]:
         """A durable timer.
@@ -602,14 +721,17 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         """
         self._context.set_custom_status(custom_status)
 
-    def continue_as_new(self, input: Any, *, save_events: bool = False) -> NoReturn:
+    def continue_as_new(
+        self, input: Any, *, save_events: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> NoReturn:
         """Ends this run, here, and starts the workflow again, under the same id, with a new input and no history.
 
         Args:
             input: The input of the new run.
             save_events: Whether events that no one has waited for go over into the new run. Default: they do not.
+            metadata: What goes with the input of the new run. None (default): what is set; {}: nothing.
         """
-        self._context.continue_as_new(input, save_events=save_events)
+        self._context.continue_as_new(input, save_events=save_events, metadata=metadata)
         self._loop.end()
         raise ContinuedAsNew
 

@@ -10,6 +10,7 @@ from dapr.ext.workflow._durabletask.aio.context import AsyncWorkflowContext, Bas
 from dapr.ext.workflow._durabletask.aio.sandbox import Sandbox
 from dapr.ext.workflow._durabletask.async_failures import WorkflowValidationError
 from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow._durabletask.replay import operations
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.coroutine import run_coroutine
 from dapr.ext.workflow._durabletask.replay.loop import WorkflowLoop
@@ -42,6 +43,7 @@ def async_orchestrator(
         )
 
     call = call or fn
+    are_told = operations.are_told()
 
     @functools.wraps(fn)
     def orchestrator(ctx: _RuntimeOrchestrationContext, inp: Any = None) -> Any:
@@ -49,7 +51,10 @@ def async_orchestrator(
         if sandbox_mode != 'off':
             loop.sandbox = Sandbox(loop, sandbox_mode == 'strict')
         coroutine = call(make_context(ctx, loop, sandbox_mode), inp)
-        return run_coroutine(ctx, loop, coroutine) if hasattr(coroutine, 'send') else coroutine
+        if not hasattr(coroutine, 'send'):
+            return coroutine
+        program = run_coroutine(ctx, loop, coroutine)
+        return operations.told(program, ctx) if are_told else program
 
     return orchestrator
 

@@ -8,6 +8,7 @@ is. So suspension, early results, endings and sticky execution are the same for 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
@@ -38,8 +39,9 @@ def run_coroutine(
             if context._leave is None:
                 _enter(context, loop)
             if main is None:
-                main = loop.create_task(coroutine, name='main')
-                main.add_done_callback(lambda _: loop.end())
+                variables = contextvars.copy_context()  # one for both: each that waits keeps it
+                main = loop.create_task(coroutine, name='main', context=variables)
+                main.add_done_callback(loop.main_has_ended, context=variables)
             loop.run_until_idle()
             if loop.is_ending:
                 _end(context, loop, main)
@@ -108,6 +110,7 @@ def _enter(context: _RuntimeOrchestrationContext, loop: WorkflowLoop) -> Callabl
 
     def leave() -> None:
         context._leave = None
+        loop.rest()
         sys.set_asyncgen_hooks(*hooks)
         _set_running_loop(outside)
 
