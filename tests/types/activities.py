@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from typing_extensions import assert_type
@@ -147,6 +148,8 @@ def options(ctx: WorkflowContext, policy: RetryPolicy) -> None:
     assert_type(ctx.call_activity(length, input='x', retry_policy=policy, app_id='a', propagation=lineage), Task[int])
     assert_type(ctx.call_activity(tick_async, retry_policy=None, app_id=None, propagation=None), Task[bytes])
     assert_type(ctx.call_activity('by name', retry_policy=policy, app_id='a'), Task[Any])
+    assert_type(ctx.call_activity(length, input='x', timeout=1.5, retry_policy=policy), Task[int])
+    assert_type(ctx.call_activity(tick, timeout=timedelta(seconds=1)), Task[bytes])
 
 
 def wrong(ctx: DaprWorkflowContext, base: WorkflowContext) -> None:
@@ -169,6 +172,7 @@ def wrong(ctx: DaprWorkflowContext, base: WorkflowContext) -> None:
     ctx.call_activity(length, 'x')  # type: ignore[call-overload]
     ctx.call_activity(1)  # type: ignore[call-overload]
     ctx.call_activity(length, input='x', retry_policy=3)  # type: ignore[call-overload]
+    ctx.call_activity(length, input='x', timeout='1 s')  # type: ignore[call-overload]
     ctx.call_activity(length, input='x', instance_id='i')  # type: ignore[call-overload]
     base.call_activity(length, input=1)  # type: ignore[arg-type]
 

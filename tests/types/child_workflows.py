@@ -58,10 +58,6 @@ def table_at_once(ctx: DaprWorkflowContext, text: str) -> dict[str, list[Order]]
     return {}
 
 
-def no_result(ctx: DaprWorkflowContext) -> Callable[[], int]:
-    return lambda: 1
-
-
 @runtime.workflow
 def bare(ctx: DaprWorkflowContext, text: str) -> Generator[Task[Any], Any, int]:
     yield ctx.create_timer(ctx.current_utc_datetime)
@@ -108,6 +104,7 @@ def whatever_it_is(
 def options(ctx: WorkflowContext, policy: RetryPolicy) -> None:
     lineage = PropagationScope.LINEAGE
     assert_type(ctx.call_child_workflow(count, input='x', instance_id='i', retry_policy=policy), Task[int])
+    assert_type(ctx.call_child_workflow(count, input='x', timeout=5), Task[int])
     assert_type(ctx.call_child_workflow(alone, instance_id=None, app_id='a', propagation=lineage), Task[bytes])
     assert_type(ctx.call_child_workflow('by name', instance_id='i'), Task[Any])
 
@@ -118,7 +115,6 @@ def wrong(ctx: DaprWorkflowContext, base: WorkflowContext) -> None:
     ctx.call_child_workflow(alone, input='x')  # type: ignore[arg-type]
     ctx.call_child_workflow(maybe, input=1)  # type: ignore[arg-type]
     ctx.call_child_workflow(at_once, input=1)  # type: ignore[arg-type]
-    ctx.call_child_workflow(no_result)  # type: ignore[type-var]
     ctx.call_child_workflow(bare, input=1)  # type: ignore[arg-type]
     ctx.call_child_workflow(called, input=1)  # type: ignore[arg-type]
     ctx.call_child_workflow(versioned, input=1)  # type: ignore[arg-type]

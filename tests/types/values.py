@@ -67,6 +67,8 @@ def in_the_engine(ctx: OrchestrationContext) -> None:
 def in_states(state: WorkflowState) -> None:
     assert_type(state.output(), Any)
     assert_type(state.output(Order), Order)
+    assert_type(state.custom_status(Order), Order)
+    assert_type(state.custom_status(), Any)
     assert_type(state.input(list[Order]), list[Order])
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
 from dapr.ext.workflow._durabletask.call_types import typed_as
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
+from dapr.ext.workflow._durabletask.metadata import WorkflowExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.task import Task, when_all, when_any
@@ -97,6 +99,16 @@ class DaprWorkflowContext(WorkflowContext):
         return self.__obj.workflow_span_id
 
     @property
+    def execution_info(self) -> WorkflowExecutionInfo:
+        return self.__obj.execution_info
+
+    def set_metadata(self, metadata: Mapping[str, str] | None) -> None:
+        self.__obj.set_metadata(metadata)
+
+    def get_metadata(self) -> dict[str, str]:
+        return self.__obj.get_metadata()
+
+    @property
     def logger(self) -> CallLogger:
         return self.__obj.logger
 
@@ -146,6 +158,8 @@ class DaprWorkflowContext(WorkflowContext):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Task[Any]:
         if isinstance(activity, str):
             name = activity
@@ -153,7 +167,12 @@ class DaprWorkflowContext(WorkflowContext):
             name = name_of(activity)
             if return_type is None:
                 return_type = result_type(activity)
-        task = self.__obj.call_activity(
+        call: Callable[..., Task[Any]] = self.__obj.call_activity
+        if timeout is not None:  # given on only where it was given: contexts that tests of apps make need not know it
+            call = partial(call, timeout=timeout)
+        if metadata is not None:
+            call = partial(call, metadata=metadata)
+        task = call(
             name,
             input=input,
             retry_policy=engines_policy(retry_policy),
@@ -175,6 +194,8 @@ class DaprWorkflowContext(WorkflowContext):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Task[Any]:
         if isinstance(workflow, str):
             name = workflow
@@ -182,7 +203,12 @@ class DaprWorkflowContext(WorkflowContext):
             name = name_of(workflow)
             if return_type is None:
                 return_type = result_type(workflow)
-        task = self.__obj.call_sub_orchestrator(
+        call: Callable[..., Task[Any]] = self.__obj.call_sub_orchestrator
+        if timeout is not None:
+            call = partial(call, timeout=timeout)
+        if metadata is not None:
+            call = partial(call, metadata=metadata)
+        task = call(
             name,
             input=input,
             instance_id=instance_id,
@@ -194,6 +220,31 @@ class DaprWorkflowContext(WorkflowContext):
             task._read = self.__payloads.reader(return_type)  # type: ignore[attr-defined]  # the engine's own task
         return task
 
+    @typed_as(WorkflowContext.schedule_new_workflow)
+    def schedule_new_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | timedelta | None = None,
+        app_id: str | None = None,
+        app_namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        return self.__obj.schedule_new_workflow(
+            name_of(workflow),
+            input=input,
+            instance_id=instance_id,
+            start_at=start_at,
+            app_id=app_id,
+            app_namespace=app_namespace,
+            **({} if metadata is None else {'metadata': metadata}),
+        )
+
+    def send_event(self, instance_id: str, name: str, data: Any = None) -> None:
+        self.__obj.send_event(instance_id, name, data)
+
     @typed_as(WorkflowContext.wait_for_external_event)
     def wait_for_external_event(
         self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
@@ -202,8 +253,11 @@ class DaprWorkflowContext(WorkflowContext):
         options = {} if data_type is None else {'data_type': data_type}
         return self.__obj.wait_for_external_event(name, timeout=timeout, **options)
 
-    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
-        self.__obj.continue_as_new(new_input, save_events=save_events)
+    def continue_as_new(
+        self, new_input: Any, *, save_events: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        options: Any = {} if metadata is None else {'metadata': metadata}
+        self.__obj.continue_as_new(new_input, save_events=save_events, **options)
 
     def is_patched(self, patch_name: str) -> bool:
         return self.__obj.is_patched(patch_name)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext
 from dapr.ext.workflow._durabletask.internal.shared import is_async_callable
+from dapr.ext.workflow._durabletask.metadata import checked
 from dapr.ext.workflow._durabletask.propagation import PropagationScope
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.futures import CallFuture
@@ -73,6 +75,8 @@ class _Intercepted:
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Any:
         call: Any = super().call_activity  # type: ignore[misc]  # the context's
         name = name_of(activity)
@@ -85,9 +89,13 @@ class _Intercepted:
                 app_id=request.app_id,
                 propagation=request.propagation,
                 return_type=return_type,
+                timeout=request.timeout,
+                metadata=request.metadata,
             )
 
-        request = CallActivityRequest(name, input, retry_policy, app_id, self, propagation)
+        request = CallActivityRequest(
+            name, input, retry_policy, app_id, self, propagation, timeout, self._effective(metadata)
+        )
         return composed(self._outbound.call_activity, last)(request)
 
     def call_child_workflow(
@@ -100,6 +108,8 @@ class _Intercepted:
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Any:
         call: Any = super().call_child_workflow  # type: ignore[misc]
         name = name_of(workflow)
@@ -113,17 +123,26 @@ class _Intercepted:
                 app_id=request.app_id,
                 propagation=request.propagation,
                 return_type=return_type,
+                timeout=request.timeout,
+                metadata=request.metadata,
             )
 
-        request = CallChildWorkflowRequest(name, input, instance_id, retry_policy, app_id, self, propagation)
+        request = CallChildWorkflowRequest(
+            name, input, instance_id, retry_policy, app_id, self, propagation, timeout, self._effective(metadata)
+        )
         return composed(self._outbound.call_child_workflow, last)(request)
 
-    def _continue_as_new(self, input: Any, save_events: bool) -> None:
+    def _continue_as_new(self, input: Any, save_events: bool, metadata: Mapping[str, str] | None) -> None:
         call: Any = super().continue_as_new  # type: ignore[misc]
         composed(
             self._outbound.continue_as_new,
-            lambda request: call(request.input, save_events=request.save_events),
-        )(ContinueAsNewRequest(input, save_events, self))
+            lambda request: call(request.input, save_events=request.save_events, metadata=request.metadata),
+        )(ContinueAsNewRequest(input, save_events, self, self._effective(metadata)))
+
+    def _effective(self, metadata: Mapping[str, str] | None) -> dict[str, str] | None:
+        """What goes with a call if no interceptor says otherwise; None: nothing."""
+        given: dict[str, str] = self.get_metadata() if metadata is None else checked(metadata)  # type: ignore[attr-defined]
+        return given or ({} if metadata is not None else None)
 
 
 class InterceptedWorkflowContext(_Intercepted, DaprWorkflowContext):
@@ -133,8 +152,10 @@ class InterceptedWorkflowContext(_Intercepted, DaprWorkflowContext):
         self._outbound = outbound
         super().__init__(ctx)
 
-    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
-        self._continue_as_new(new_input, save_events)
+    def continue_as_new(
+        self, new_input: Any, *, save_events: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        self._continue_as_new(new_input, save_events, metadata)
 
     call_sub_orchestrator = _Intercepted.call_child_workflow  # a name of the engine's
 
@@ -169,8 +190,10 @@ class InterceptedAsyncWorkflowContext(_Intercepted, AsyncWorkflowContext):
     call_sub_orchestrator = call_child_workflow
     sub_orchestrator = call_child_workflow
 
-    def continue_as_new(self, input: Any, *, save_events: bool = False) -> NoReturn:
-        self._continue_as_new(input, save_events)
+    def continue_as_new(
+        self, input: Any, *, save_events: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> NoReturn:
+        self._continue_as_new(input, save_events, metadata)
         raise RuntimeError('An interceptor has kept a workflow from going on as new: call next(request), or raise.')
 
     def _future(self, task: Task[Any], method: str, target: Any) -> CallFuture[Any]:
@@ -204,14 +227,14 @@ class Interceptions:
         if not self._workflow:
             return call
         run = composed(self._workflow, lambda request: call(request.ctx, request.input))
-        return lambda ctx, inp: as_generator(run(ExecuteWorkflowRequest(ctx, inp)))
+        return lambda ctx, inp: as_generator(run(ExecuteWorkflowRequest(ctx, inp, _inbound(ctx))))
 
     def async_workflow(self, call: Function) -> Function:
         """A call of an async workflow, with what is around it."""
         if not self._workflow:
             return call
         run = composed(self._workflow, lambda request: call(request.ctx, request.input))
-        return lambda ctx, inp: as_coroutine(run(ExecuteWorkflowRequest(ctx, inp)))
+        return lambda ctx, inp: as_coroutine(run(ExecuteWorkflowRequest(ctx, inp, _inbound(ctx))))
 
     def activity(self, fn: Function, call: Function) -> Function:
         """A call of a sync activity, with what is around it. It gives a coroutine where the activity does: one that is
@@ -220,9 +243,9 @@ class Interceptions:
             return call
         run = composed(self._activity, lambda request: call(request.ctx, request.input))
         if any(map(is_async_callable, layers(fn))) or not any(map(inspect.iscoroutinefunction, self._activity)):
-            return lambda ctx, inp: run(ExecuteActivityRequest(ctx, inp))
+            return lambda ctx, inp: run(ExecuteActivityRequest(ctx, inp, _inbound(ctx)))
         what = f"the activity '{getattr(fn, '__name__', repr(fn))}'"
-        return lambda ctx, inp: result_of(run(ExecuteActivityRequest(ctx, inp)), what)
+        return lambda ctx, inp: result_of(run(ExecuteActivityRequest(ctx, inp, _inbound(ctx))), what)
 
     def async_activity(self, call: Function) -> Function:
         """A call of an async activity, with what is around it; to be awaited."""
@@ -231,7 +254,13 @@ class Interceptions:
         run = composed(self._activity, lambda request: call(request.ctx, request.input))
 
         async def intercepted(ctx: Any, inp: Any) -> Any:
-            result = run(ExecuteActivityRequest(ctx, inp))
+            result = run(ExecuteActivityRequest(ctx, inp, _inbound(ctx)))
             return await result if inspect.isawaitable(result) else result
 
         return intercepted
+
+
+def _inbound(ctx: Any) -> dict[str, str] | None:
+    """What came beside the input; None: nothing. Contexts of tests need not know it."""
+    info = getattr(ctx, 'execution_info', None)
+    return None if info is None else info.inbound_metadata or None

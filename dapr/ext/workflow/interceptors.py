@@ -27,7 +27,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from dapr.ext.workflow._durabletask.propagation import PropagationScope
@@ -70,6 +70,7 @@ class ScheduleWorkflowRequest(Generic[TInput]):
         reuse_id_policy: Deprecated, and without effect.
         app_id: The app that is to run it; None: the sidecar's own.
         timeout: For how many seconds it may take to start; None: as long as the client's calls may take.
+        metadata: What goes with the input, as headers do; None: nothing.
     """
 
     workflow_name: str
@@ -79,6 +80,7 @@ class ScheduleWorkflowRequest(Generic[TInput]):
     reuse_id_policy: Any = None
     app_id: str | None = None
     timeout: float | None = None
+    metadata: dict[str, str] | None = None
 
 
 @dataclass
@@ -88,10 +90,12 @@ class ExecuteWorkflowRequest(Generic[TInput]):
     Attributes:
         ctx: Its context: a `DaprWorkflowContext`, or an `AsyncWorkflowContext` for one in `async def`.
         input: Its input; None: there is none.
+        metadata: What came with the input, as headers do; None: nothing.
     """
 
     ctx: Any
     input: TInput
+    metadata: dict[str, str] | None = None
 
     @property
     def is_replaying(self) -> bool:
@@ -106,10 +110,12 @@ class ExecuteActivityRequest(Generic[TInput]):
     Attributes:
         ctx: Its context, a `WorkflowActivityContext`.
         input: Its input; None: there is none.
+        metadata: What came with the input, as headers do; None: nothing.
     """
 
     ctx: Any
     input: TInput
+    metadata: dict[str, str] | None = None
 
 
 class _Outbound:
@@ -132,6 +138,8 @@ class CallActivityRequest(_Outbound, Generic[TInput]):
         app_id: The app that runs it; None: the workflow's own.
         workflow_ctx: The workflow's context.
         propagation: How much of the workflow's history goes with it; None: none.
+        timeout: How long the whole call may take: a timedelta, or seconds; None: no limit.
+        metadata: What goes with the input, as headers do; None: what the workflow has set; {}: nothing.
     """
 
     activity_name: str
@@ -140,6 +148,8 @@ class CallActivityRequest(_Outbound, Generic[TInput]):
     app_id: str | None = None
     workflow_ctx: Any = None
     propagation: PropagationScope | None = None
+    timeout: float | timedelta | None = None
+    metadata: dict[str, str] | None = None
 
 
 @dataclass
@@ -154,6 +164,8 @@ class CallChildWorkflowRequest(_Outbound, Generic[TInput]):
         app_id: The app that runs it; None: the workflow's own.
         workflow_ctx: The workflow's context.
         propagation: How much of the workflow's history goes with it; None: none.
+        timeout: How long the whole call may take: a timedelta, or seconds; None: no limit.
+        metadata: What goes with the input, as headers do; None: what the workflow has set; {}: nothing.
     """
 
     workflow_name: str
@@ -163,6 +175,8 @@ class CallChildWorkflowRequest(_Outbound, Generic[TInput]):
     app_id: str | None = None
     workflow_ctx: Any = None
     propagation: PropagationScope | None = None
+    timeout: float | timedelta | None = None
+    metadata: dict[str, str] | None = None
 
 
 @dataclass
@@ -173,11 +187,13 @@ class ContinueAsNewRequest(_Outbound, Generic[TInput]):
         input: The input of the new run; None: there is none.
         save_events: Whether events that no one has waited for go over into the new run.
         workflow_ctx: The workflow's context.
+        metadata: What goes with the input of the new run; None: what the workflow has set; {}: nothing.
     """
 
     input: TInput
     save_events: bool = False
     workflow_ctx: Any = None
+    metadata: dict[str, str] | None = None
 
 
 # Who may have a say in it

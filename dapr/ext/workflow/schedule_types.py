@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeAlias, TypedDict
 
@@ -28,3 +29,4 @@ class ScheduleOptions(TypedDict, total=False):
     reuse_id_policy: Any
     app_id: str | None
     timeout: float | None
+    metadata: Mapping[str, str] | None

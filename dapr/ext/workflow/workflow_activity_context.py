@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from dapr.ext.workflow._durabletask.call_logging import CallLogger
+from dapr.ext.workflow._durabletask.metadata import ActivityExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.task import ActivityContext
 
@@ -56,6 +57,29 @@ class WorkflowActivityContext:
         """Whether the worker is stopping: an activity that takes long should come to an end, or raise, so that the
         process ends in time. What is not answered then is run again by another worker, or after the restart."""
         return self.__obj.is_shutting_down
+
+    @property
+    def trace_parent(self) -> str | None:
+        """The sidecar's span of the activity, as a W3C `traceparent`; None where nothing is traced."""
+        return self.__obj.trace_parent
+
+    @property
+    def trace_state(self) -> str | None:
+        """The W3C `tracestate` that goes with it, or None."""
+        return self.__obj.trace_state
+
+    @property
+    def execution_info(self) -> ActivityExecutionInfo:
+        """What the activity was called with beside its input, `inbound_metadata` among it."""
+        return self.__obj.execution_info
+
+    def get_metadata(self) -> dict[str, str]:
+        """A copy of what came with the call beside its input, as headers do; empty: nothing."""
+        return self.__obj.get_metadata()
+
+    def get_headers(self) -> dict[str, str]:
+        """The same as `get_metadata`."""
+        return self.__obj.get_metadata()
 
     @property
     def logger(self) -> CallLogger:

@@ -6,7 +6,7 @@ import logging
 import random
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar, overload
 
@@ -22,6 +22,7 @@ from dapr.ext.workflow._durabletask.call_types import (
     WithInput,
     WithoutInput,
 )
+from dapr.ext.workflow._durabletask.metadata import WorkflowExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.task import Task
 from dapr.ext.workflow.retry_policy import RetryPolicy
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
+    from dapr.ext.workflow.schedule_types import ScheduledWithInput, ScheduledWithoutInput
 
 __all__ = ['Workflow', 'WorkflowContext']
 
@@ -43,12 +45,24 @@ class CallOptions(TypedDict, total=False):
     retry_policy: RetryPolicy | None
     app_id: str | None
     propagation: PropagationScope | None
+    timeout: float | timedelta | None
+    metadata: Mapping[str, str] | None
 
 
 class ChildOptions(CallOptions, total=False):
     """What a call of a child workflow takes beside its input, for type checkers."""
 
     instance_id: str | None
+
+
+class DetachedOptions(TypedDict, total=False):
+    """What is said of the start of a detached workflow beside its input, for type checkers."""
+
+    instance_id: str | None
+    start_at: datetime | timedelta | None
+    app_id: str | None
+    app_namespace: str | None
+    metadata: Mapping[str, str] | None
 
 
 class WorkflowContext(ABC):
@@ -105,6 +119,44 @@ class WorkflowContext(ABC):
         """The id of the sidecar's span of this run, as 16 hexadecimal digits, or None. Where OpenTelemetry is set up,
         that span is the current one in the workflow's code, to be read: what is set on it goes nowhere."""
         raise NotImplementedError
+
+    @property
+    def orchestration_span_id(self) -> str | None:
+        """The same as `workflow_span_id`."""
+        return self.workflow_span_id
+
+    @property
+    def execution_info(self) -> WorkflowExecutionInfo:
+        """What the workflow is and what it was started with, `inbound_metadata` among it, as it is now."""
+        raise NotImplementedError
+
+    def set_metadata(self, metadata: Mapping[str, str] | None) -> None:
+        """Sets what goes with the inputs of the calls that follow, as headers go with a request: activities, child
+        workflows, workflows that are started and the next run find it in their `execution_info`.
+
+        What the workflow itself was started with is set to begin with. Workers of other libraries are given the
+        input within an envelope where there is metadata: see the guide.
+
+        Args:
+            metadata: In place of what was set; None or {}: nothing goes along. Data converters do not see it, so it
+                travels in the clear.
+
+        Raises:
+            TypeError: It is no mapping of str to str.
+        """
+        raise NotImplementedError
+
+    def get_metadata(self) -> dict[str, str]:
+        """A copy of what goes with calls; empty: nothing."""
+        raise NotImplementedError
+
+    def set_headers(self, metadata: Mapping[str, str] | None) -> None:
+        """The same as `set_metadata`."""
+        self.set_metadata(metadata)
+
+    def get_headers(self) -> dict[str, str]:
+        """The same as `get_metadata`."""
+        return self.get_metadata()
 
     @property
     def parent_instance_id(self) -> str | None:
@@ -190,6 +242,72 @@ class WorkflowContext(ABC):
             custom_status: A str goes out as it is: encode it as JSON if its readers expect JSON.
         """
 
+    @overload
+    def schedule_new_workflow(
+        self, workflow: ScheduledWithInput[TInput], *, input: InputOf[TInput], **options: Unpack[DetachedOptions]
+    ) -> str: ...
+    @overload
+    def schedule_new_workflow(
+        self, workflow: ScheduledWithoutInput, *, input: None = None, **options: Unpack[DetachedOptions]
+    ) -> str: ...
+    @overload
+    def schedule_new_workflow(self, workflow: str, *, input: Any = None, **options: Unpack[DetachedOptions]) -> str: ...
+    def schedule_new_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | timedelta | None = None,
+        app_id: str | None = None,
+        app_namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Starts a workflow of its own: no child, and nothing of it comes back. It starts even when this workflow ends
+        in the same turn, and lives on when this one is terminated or purged.
+
+        Works with daprd from 1.19 on, durabletask-go from 0.14 on and the emulator. With an older daprd the workflow
+        fails and says so.
+
+        Args:
+            workflow: The workflow's function, or the name that it is registered by.
+            input: Its input, anything that can be encoded as JSON; None (default) for no input.
+            instance_id: Its instance id; None (default): `<this instance>-<n>`, n counting such starts of this run from
+                0. Give ids of your own in a workflow that continues as new. Where an instance of that id is running,
+                nothing is started.
+            start_at: When it starts (without a time zone: UTC), or how long after the logical time; None (default): at
+                once.
+            app_id: The Dapr app that runs it; None (default): this one.
+            app_namespace: The Dapr namespace of that app; None (default): this one's.
+            metadata: What goes with its input, as headers do, see `set_metadata`. None (default): what is set; {}:
+                nothing.
+
+        Returns:
+            Its instance id.
+
+        Raises:
+            TypeError: An argument is of a wrong type.
+            ValueError: The workflow has no name, instance_id is empty, or app_namespace is given without app_id.
+        """
+        raise NotImplementedError
+
+    def send_event(self, instance_id: str, name: str, data: Any = None) -> None:
+        """Raises an event on another workflow instance of this app; nothing comes back.
+
+        Works with durabletask-go and the emulator. daprd does not deliver such events (dapr#8243): with it the workflow
+        fails and says so; call `raise_workflow_event` of a client in an activity instead.
+
+        Args:
+            instance_id: The instance that waits for it.
+            name: The event's name; case does not matter.
+            data: Its payload, anything that can be encoded as JSON; None (default) for none.
+
+        Raises:
+            TypeError: An argument is of a wrong type.
+            ValueError: instance_id or name is empty.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         """A durable timer.
@@ -263,6 +381,8 @@ class WorkflowContext(ABC):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Task[Any]:
         """Schedules an activity.
 
@@ -274,6 +394,11 @@ class WorkflowContext(ABC):
             propagation: How much of the workflow's history goes with it; None (default): none.
             return_type: The type that the result is read as, as annotations have types. None (default): what the
                 function's annotation says; where there is none, as JSON gives it.
+            timeout: How long the whole call may take, all attempts under a retry policy and the waits between them
+                included: a timedelta, or seconds. Then the task fails with TimeoutError; the activity goes on. None
+                (default): no limit.
+            metadata: What goes with its input, as headers do, see `set_metadata`. None (default): what is set; {}:
+                nothing.
 
         Raises:
             ValueError: The activity has no name.
@@ -345,6 +470,8 @@ class WorkflowContext(ABC):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Task[Any]:
         """Starts a child workflow.
 
@@ -357,6 +484,11 @@ class WorkflowContext(ABC):
             propagation: How much of the workflow's history goes with it; None (default): none.
             return_type: The type that the result is read as, as annotations have types. None (default): what the
                 function's annotation says; where there is none, as JSON gives it.
+            timeout: How long the whole call may take, all attempts under a retry policy and the waits between them
+                included: a timedelta, or seconds. Then the task fails with TimeoutError; the child goes on. None
+                (default): no limit.
+            metadata: What goes with its input, as headers do, see `set_metadata`. None (default): what is set; {}:
+                nothing.
 
         Raises:
             ValueError: The workflow has no name.
@@ -387,12 +519,15 @@ class WorkflowContext(ABC):
         """
 
     @abstractmethod
-    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
+    def continue_as_new(
+        self, new_input: Any, *, save_events: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> None:
         """Ends this run and starts the workflow again, under the same id, with a new input and no history.
 
         Args:
             new_input: The input of the new run.
             save_events: Whether events that no one has waited for go over into the new run. Default: they do not.
+            metadata: What goes with the input of the new run. None (default): what is set; {}: nothing.
         """
 
     def is_patched(self, patch_name: str) -> bool:

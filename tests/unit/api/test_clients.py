@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import grpc
 import pytest
 
-from dapr.ext.workflow import DaprWorkflowClient, WorkflowHistoryEventType, WorkflowStatus, aio, alternate_name
+from dapr.ext.workflow import (
+    DaprWorkflowClient,
+    DataConversionError,
+    WorkflowHistoryEventType,
+    WorkflowStatus,
+    aio,
+    alternate_name,
+)
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from tests.support.scripted_sidecar import ScriptedSidecar, running
@@ -158,6 +166,120 @@ def test_ids_come_page_by_page_to_the_last_one(sidecar: ScriptedSidecar, client:
     assert (page.instance_ids, page.continuation_token) == (['a', 'b'], 't')
     with pytest.raises(ValueError, match='page_size'):
         client.list_workflow_instance_ids(page_size=0)
+
+
+STARTED = datetime(2026, 1, 1)
+
+
+def stands(age: int, status: pb.OrchestrationStatus.ValueType) -> pb.GetInstanceResponse:
+    """An instance that was created so many days before 2026."""
+    state = pb.WorkflowState(name='n', workflowStatus=status)
+    state.createdTimestamp.FromDatetime(STARTED - timedelta(days=age))
+    return pb.GetInstanceResponse(exists=True, workflowState=state)
+
+
+# By the id: those that have ended are a day apart.
+INSTANCES = {
+    'new': stands(0, pb.ORCHESTRATION_STATUS_COMPLETED),
+    'failed': stands(1, pb.ORCHESTRATION_STATUS_FAILED),
+    'terminated': stands(2, pb.ORCHESTRATION_STATUS_TERMINATED),
+    'running': stands(2, pb.ORCHESTRATION_STATUS_RUNNING),
+    'stalled': stands(2, pb.ORCHESTRATION_STATUS_STALLED),
+    'old': stands(3, pb.ORCHESTRATION_STATUS_COMPLETED),
+    'gone': pb.GetInstanceResponse(exists=False),
+}
+
+
+@pytest.fixture
+def many(sidecar: ScriptedSidecar) -> ScriptedSidecar:
+    """A sidecar with the instances above, on two pages."""
+    ids = list(INSTANCES)
+    pages = {
+        '': pb.ListInstanceIDsResponse(instanceIds=ids[:4], continuationToken='t'),
+        't': pb.ListInstanceIDsResponse(instanceIds=ids[4:]),
+    }
+    sidecar.script('ListInstanceIDs', lambda request, context: pages[request.continuationToken])
+    sidecar.script('GetInstance', lambda request, context: INSTANCES[request.instanceId])
+    sidecar.script('PurgeInstances', pb.PurgeInstancesResponse(deletedInstanceCount=2))
+    return sidecar
+
+
+def purges(sidecar: ScriptedSidecar) -> list[Any]:
+    return [call.request for call in sidecar.received if call.method == 'PurgeInstances']
+
+
+@pytest.mark.parametrize(
+    ('choice', 'chosen'),
+    [
+        ({}, ['new', 'failed', 'terminated', 'old']),
+        ({'created_to': STARTED - timedelta(days=2)}, ['terminated', 'old']),
+        ({'created_from': (STARTED - timedelta(days=1)).replace(tzinfo=timezone.utc)}, ['new', 'failed']),
+        (
+            {'created_from': STARTED - timedelta(days=2), 'created_to': STARTED - timedelta(hours=1)},
+            ['failed', 'terminated'],
+        ),
+        ({'created_to': STARTED.replace(tzinfo=timezone(timedelta(hours=1)))}, ['failed', 'terminated', 'old']),
+        ({'older_than': timedelta(days=10_000)}, []),
+        ({'statuses': [WorkflowStatus.FAILED]}, ['failed']),
+        ({'statuses': {WorkflowStatus.STALLED}, 'force': True}, ['stalled']),
+        ({'statuses': ()}, []),
+    ],
+)
+def test_a_purge_of_many_takes_those_that_fit_by_age_and_status(
+    many: ScriptedSidecar, client: Any, choice: dict[str, Any], chosen: list[str]
+) -> None:
+    assert client.purge_workflows(**choice) == 2 * len(chosen)
+    assert [request.instanceId for request in purges(many)] == chosen
+    assert all(request.recursive for request in purges(many))
+    assert {request.force for request in purges(many)} <= {choice.get('force', False)}
+
+
+def test_a_purge_of_many_leaves_what_is_refused_and_goes_on(many: ScriptedSidecar, client: Any) -> None:
+    """One runs again meanwhile, and another is gone already."""
+    many.script(
+        'PurgeInstances',
+        (grpc.StatusCode.UNKNOWN, 'orchestration has not yet completed'),
+        (grpc.StatusCode.UNKNOWN, 'no such instance exists'),
+        pb.PurgeInstancesResponse(deletedInstanceCount=1),
+    )
+    assert client.purge_workflows(recursive=False) == 2
+    assert [(request.instanceId, request.recursive) for request in purges(many)] == [
+        ('new', False),
+        ('failed', False),
+        ('terminated', False),
+        ('old', False),
+    ]
+
+
+def test_a_purge_of_many_ends_with_an_error_of_another_kind(many: ScriptedSidecar, client: Any) -> None:
+    many.script('PurgeInstances', (grpc.StatusCode.PERMISSION_DENIED, 'no'))
+    with pytest.raises(grpc.RpcError):
+        client.purge_workflows()
+    assert len(purges(many)) == 1
+
+
+def test_a_purge_by_age_and_by_date_at_once_is_refused(many: ScriptedSidecar, client: Any) -> None:
+    with pytest.raises(ValueError, match='older_than and created_to say the same'):
+        client.purge_workflows(older_than=timedelta(1), created_to=STARTED)
+    assert many.received == []
+
+
+def test_a_custom_status_is_read_as_the_type_that_is_asked_for(sidecar: ScriptedSidecar, client: Any) -> None:
+    state = pb.WorkflowState(instanceId='i', customStatus=helpers.get_string_value('["2026-01-01"]'))
+    sidecar.script('GetInstance', pb.GetInstanceResponse(exists=True, workflowState=state))
+    found = client.get_workflow_state('i')
+    assert (found.custom_status(), found.custom_status(list[date])) == (['2026-01-01'], [date(2026, 1, 1)])
+    with pytest.raises(DataConversionError, match="custom status of the workflow 'i'"):
+        found.custom_status(int)
+
+
+def test_a_custom_status_that_is_no_json_says_so_where_it_is_read(sidecar: ScriptedSidecar, client: Any) -> None:
+    state = pb.WorkflowState(instanceId='i', customStatus=helpers.get_string_value('waiting'))
+    sidecar.script('GetInstance', pb.GetInstanceResponse(exists=True, workflowState=state))
+    found = client.get_workflow_state('i')
+    assert found.serialized_custom_status == 'waiting'
+    with pytest.raises(ValueError, match='custom status'):
+        found.custom_status()
 
 
 def test_a_token_that_comes_again_ends_the_pages(sidecar: ScriptedSidecar, client: Any) -> None:

@@ -196,6 +196,54 @@ def test_child_workflows_go_through_them(emulator: Emulator, workflow: Any) -> N
     assert outbound.asked == [('plain', 7, None), ('plain', 7, None)]
 
 
+class Hurried(wf.BaseWorkflowOutboundInterceptor[Any, Any]):
+    """Gives each call a limit of its own, and takes note of the one that it had."""
+
+    def __init__(self) -> None:
+        self.had: list[Any] = []
+
+    def call_activity(self, request: Any, next: Any) -> Any:
+        self.had.append(request.timeout)
+        return next(replace(request, timeout=0.05))
+
+    call_child_workflow = call_activity
+
+
+def never(ctx: DaprWorkflowContext, _: Any) -> Run:
+    yield ctx.wait_for_external_event('never')
+
+
+def limits(ctx: DaprWorkflowContext, _: Any) -> Run:
+    told = []
+    for call in (ctx.call_child_workflow(never, timeout=60), ctx.call_child_workflow('never')):
+        try:
+            yield call
+        except TimeoutError as error:
+            told.append(type(error).__name__)
+    return told
+
+
+async def limits_async(ctx: AsyncWorkflowContext, _: Any) -> Any:
+    told = []
+    for call in (ctx.call_child_workflow(never, timeout=60), ctx.call_child_workflow('never')):
+        try:
+            await call
+        except TimeoutError as error:
+            told.append(type(error).__name__)
+    return told
+
+
+@pytest.mark.own_mode  # what is asked for is counted
+@pytest.mark.parametrize(('workflow', 'error'), [(limits, 'TimeoutError'), (limits_async, 'WorkflowTimeoutError')])
+def test_interceptors_see_and_set_the_limits_of_calls(emulator: Emulator, workflow: Any, error: str) -> None:
+    hurried = Hurried()
+    app = App(emulator, outbound_interceptors=[hurried], disable_sticky_execution=False)
+    app.runtime.register_workflow(workflow)
+    app.runtime.register_workflow(never)
+    assert app.run(workflow).serialized_output == f'["{error}", "{error}"]'
+    assert hurried.had == [60, None]
+
+
 async def forever_async(ctx: AsyncWorkflowContext, value: int) -> int:
     if value < 3:
         ctx.continue_as_new(value + 1)
@@ -313,3 +361,128 @@ def test_a_call_that_is_never_awaited_is_told_with_the_workflows_line(
     app.runtime.register_workflow(forgets)
     app.run(forgets)
     assert f'test_interceptors.py:{forgets.__code__.co_firstlineno + 1}' in caplog.text
+
+
+# Headers that travel
+
+
+class Headers(wf.BaseRuntimeInterceptor[Any, Any], wf.BaseWorkflowOutboundInterceptor[Any, Any]):
+    """Notes what comes in, and has one more go out."""
+
+    def __init__(self) -> None:
+        self.came_in: list[tuple[str, Any]] = []
+        self.go_out: list[Any] = []
+
+    def execute_workflow(self, request: wf.ExecuteWorkflowRequest[Any], next: Callable[[Any], Any]) -> Any:
+        if not request.is_replaying:
+            self.came_in.append((request.ctx.workflow_name, request.metadata))
+        return next(request)
+
+    def execute_activity(self, request: wf.ExecuteActivityRequest[Any], next: Callable[[Any], Any]) -> Any:
+        self.came_in.append((request.ctx.activity_name, request.metadata))
+        return next(request)
+
+    def call_activity(self, request: wf.CallActivityRequest[Any], next: Callable[[Any], Any]) -> Any:
+        return self._out(request, next)
+
+    def call_child_workflow(self, request: wf.CallChildWorkflowRequest[Any], next: Callable[[Any], Any]) -> Any:
+        return self._out(request, next)
+
+    def continue_as_new(self, request: wf.ContinueAsNewRequest[Any], next: Callable[[Any], Any]) -> Any:
+        return self._out(request, next)
+
+    def _out(self, request: Any, next: Callable[[Any], Any]) -> Any:
+        if not request.is_replaying:
+            self.go_out.append(request.metadata)
+        return next(replace(request, metadata={**(request.metadata or {}), 'hop': type(request).__name__}))
+
+
+def passes_on(ctx: DaprWorkflowContext, value: int) -> Run:
+    assert (yield ctx.call_activity(double, input=value)) == 2 * value
+    ctx.set_metadata({'tenant': 'acme'})
+    return (yield ctx.call_child_workflow(sums, input=value))
+
+
+async def passes_on_async(ctx: AsyncWorkflowContext, value: int) -> int:
+    assert await ctx.call_activity(double, input=value) == 2 * value
+    ctx.set_metadata({'tenant': 'acme'})
+    return await ctx.call_child_workflow(sums, input=value)
+
+
+@pytest.mark.parametrize('workflow', [passes_on, passes_on_async])
+def test_headers_travel(emulator: Emulator, workflow: Callable[..., Any]) -> None:
+    headers = Headers()
+    app = App(emulator, runtime_interceptors=[headers], outbound_interceptors=[headers])
+    app.runtime.register_workflow(passes_on)
+    app.runtime.register_workflow(passes_on_async)
+
+    state = app.run(workflow, 3)
+
+    assert state.serialized_output == '12', state.failure_details
+    child = {'tenant': 'acme', 'hop': 'CallChildWorkflowRequest'}
+    call = {'tenant': 'acme', 'hop': 'CallActivityRequest'}
+    assert headers.came_in == [
+        (workflow.__name__, None),
+        ('double', {'hop': 'CallActivityRequest'}),
+        ('sums', child),
+        ('double', call),
+        ('double_async', call),
+    ]
+    assert headers.go_out == [None, {'tenant': 'acme'}, child, child]
+
+
+def test_headers_travel_into_the_next_run(emulator: Emulator) -> None:
+    headers = Headers()
+
+    assert App(emulator, runtime_interceptors=[headers], outbound_interceptors=[headers]).run(
+        forever, 2
+    ).serialized_output == ('3')
+    assert headers.came_in == [('forever', None), ('forever', {'hop': 'ContinueAsNewRequest'})]
+
+
+class Tenant(wf.BaseClientInterceptor[Any]):
+    def schedule_new_workflow(self, request: wf.ScheduleWorkflowRequest[Any], next: Callable[[Any], Any]) -> Any:
+        return next(replace(request, metadata={**(request.metadata or {}), 'tenant': 'acme'}))
+
+
+def tells(ctx: DaprWorkflowContext, value: int) -> Any:
+    return [value, ctx.execution_info.inbound_metadata]
+
+
+def test_a_client_sends_headers_along(emulator: Emulator) -> None:
+    app = App(emulator)
+    app.runtime.register_workflow(tells)
+    with (
+        app.runtime,
+        DaprWorkflowClient('127.0.0.1', app.port) as plain,
+        DaprWorkflowClient('127.0.0.1', app.port, client_interceptors=[Tenant()]) as intercepted,
+    ):
+        given = {'who': 'me'}
+        for client, sent, came in (
+            (plain, None, {}),
+            (plain, {}, {}),
+            (plain, given, given),
+            (intercepted, None, {'tenant': 'acme'}),
+            (intercepted, given, {'who': 'me', 'tenant': 'acme'}),
+        ):
+            state = ended(client, client.schedule_new_workflow(tells, input=3, metadata=sent))
+            assert (state.output(), state.input(), state.metadata) == ([3, came], 3, came)
+            assert state.to_json().get('metadata', {}) == came
+        with pytest.raises(TypeError, match=r"metadata\['tries'\] must be a str, not int: 3"):
+            plain.schedule_new_workflow(tells, input=3, metadata={'tries': 3})  # type: ignore[dict-item]
+
+
+def test_an_asyncio_client_sends_headers_along(emulator: Emulator) -> None:
+    app = App(emulator)
+    app.runtime.register_workflow(tells)
+
+    async def run(**options: Any) -> Any:
+        async with AsyncDaprWorkflowClient('127.0.0.1', app.port, **options) as client:
+            new_id = await client.schedule_new_workflow(tells, input=3, metadata={'who': 'me'})
+            state = await client.wait_for_workflow_completion(new_id, timeout_in_seconds=20)
+            assert state is not None
+            return state.output()
+
+    with app.runtime:
+        assert asyncio.run(run()) == [3, {'who': 'me'}]
+        assert asyncio.run(run(client_interceptors=[Tenant()])) == [3, {'who': 'me', 'tenant': 'acme'}]

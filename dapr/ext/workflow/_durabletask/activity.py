@@ -18,6 +18,7 @@ from dapr.ext.workflow._durabletask.internal import helpers, shared
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.listener import ActivityRecord, Listeners, size_of
+from dapr.ext.workflow._durabletask.metadata import opened
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay.errors import ActivityNotRegisteredError, near_names
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
@@ -61,6 +62,7 @@ class _ActivityExecutor:
         propagated_history: PropagatedHistory | None = None,
         *,
         attempt: int = 1,
+        trace: pb.TraceContext | None = None,
         hand_over: Callable[[Awaitable[Any], ActivityContext], None] | None = None,
     ) -> str | None:
         """Runs a sync activity.
@@ -74,6 +76,7 @@ class _ActivityExecutor:
             task_execution_id: What all attempts of this call have in common. Default: not known.
             propagated_history: The history that the workflow sent along. Default: none.
             attempt: Which attempt of the call this is, as far as is known. Default: the first.
+            trace: The sidecar's span of it. Default: none is known.
             hand_over: Takes what it returns where that is to be awaited, as with a sync wrapper of an async function,
                 and the activity's context. Default: that is an error.
 
@@ -88,7 +91,12 @@ class _ActivityExecutor:
             Exception: What the activity raised.
         """
         activity = self._registered(fn, name)
-        context = self._context(orchestration_id, name, task_id, task_execution_id, propagated_history, attempt)
+        metadata = None
+        if encoded_input:
+            encoded_input, metadata = opened(encoded_input)
+        context = self._context(
+            orchestration_id, name, task_id, task_execution_id, propagated_history, attempt, trace, metadata
+        )
         with _logged_as(context):
             result = activity(context, self._input(activity, encoded_input))
         if hand_over is not None and inspect.isawaitable(result):
@@ -119,10 +127,16 @@ class _ActivityExecutor:
         propagated_history: PropagatedHistory | None = None,
         *,
         attempt: int = 1,
+        trace: pb.TraceContext | None = None,
     ) -> str | None:
         """Runs an async activity; a sync one is called as well. Arguments, result and errors as for `execute`."""
         activity = self._registered(fn, name)
-        context = self._context(orchestration_id, name, task_id, task_execution_id, propagated_history, attempt)
+        metadata = None
+        if encoded_input:
+            encoded_input, metadata = opened(encoded_input)
+        context = self._context(
+            orchestration_id, name, task_id, task_execution_id, propagated_history, attempt, trace, metadata
+        )
         with _logged_as(context):
             result = activity(context, self._input(activity, encoded_input))
             if inspect.isawaitable(result):
@@ -137,6 +151,8 @@ class _ActivityExecutor:
         task_execution_id: str,
         propagated_history: PropagatedHistory | None,
         attempt: int,
+        trace: pb.TraceContext | None,
+        metadata: dict[str, str] | None,
     ) -> ActivityContext:
         return ActivityContext(
             orchestration_id,
@@ -146,6 +162,9 @@ class _ActivityExecutor:
             name=name,
             attempt=attempt,
             shutting_down=self._shutting_down,
+            metadata=metadata,
+            trace_parent=None if trace is None else trace.traceParent,
+            trace_state=None if trace is None else trace.traceState.value,
         )
 
     def _registered(self, fn: Activity | None, name: str) -> Activity:
@@ -299,6 +318,7 @@ class Activities:
                     fn,
                     *_arguments(request),
                     attempt=attempt,
+                    trace=_trace(request),
                     hand_over=None if self._on_loop is None else lambda *given: handed_over.append(given),
                 )
                 if handed_over and self._on_loop is not None:
@@ -325,7 +345,7 @@ class Activities:
 
         async def execute() -> str | None:
             fn = self._registry.get_activity(request.name)
-            return await self._executor.execute_async(fn, *_arguments(request), attempt=attempt)
+            return await self._executor.execute_async(fn, *_arguments(request), attempt=attempt, trace=_trace(request))
 
         record = self._record(request, received, is_async=True)
         return await self._served(item, begin_span(request), time.perf_counter(), execute(), record)
@@ -467,6 +487,10 @@ def _arguments(request: pb.ActivityRequest) -> tuple[str, str, int, str | None, 
     encoded_input = request.input.value if request.HasField('input') else None
     instance_id = request.workflowInstance.instanceId
     return instance_id, request.name, request.taskId, encoded_input, request.taskExecutionId, propagated
+
+
+def _trace(request: pb.ActivityRequest) -> pb.TraceContext | None:
+    return request.parentTraceContext if request.HasField('parentTraceContext') else None
 
 
 def _set_result(response: pb.ActivityResponse, encoded_result: str | None) -> None:

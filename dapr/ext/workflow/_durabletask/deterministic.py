@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dapr.ext.workflow._durabletask.internal.arguments import wrong_type
+
 T = TypeVar('T')
 
 _NAMESPACE = uuid.UUID('9e952958-5e33-4daf-827f-2fa12937b875')
@@ -122,6 +124,9 @@ class DeterministicContextMixin:
         Raises:
             ValueError: min_value is greater than max_value.
         """
+        for argument, value in (('min_value', min_value), ('max_value', max_value)):
+            if not isinstance(value, int):
+                raise wrong_type(argument, value, 'an int')
         if min_value > max_value:
             raise ValueError(f'min_value must be <= max_value, got {min_value} > {max_value}')
         return self.random().randint(min_value, max_value)
@@ -136,6 +141,8 @@ class DeterministicContextMixin:
         Raises:
             ValueError: length is negative, or alphabet is empty.
         """
+        if not isinstance(length, int):
+            raise wrong_type('length', length, 'an int')
         if length < 0:
             raise ValueError(f'length must be non-negative, got {length}')
         characters = _ALPHANUMERIC if alphabet is None else alphabet

@@ -147,12 +147,20 @@ class TaskFailedError(Exception):
         return self._details
 
 
+class TaskCancelledError(Exception):
+    """A wait for an external event, or a timer, was waited for after the workflow had cancelled it."""
+
+
 class NonDeterminismError(Exception):
     """The workflow's code did not do in replay what its history says it has done."""
 
 
 class WorkflowStateError(Exception):
     """A workflow's state or history is not what the operation needs."""
+
+
+class UnsupportedBySidecarError(Exception):
+    """A workflow asked for something that the sidecar which runs it cannot do; the message says what to do instead."""
 
 
 class NonRetryableError(Exception):

@@ -10,6 +10,7 @@ from google.protobuf import wrappers_pb2
 from google.protobuf.message import DecodeError
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import payload_of
 
 __all__ = [
     'ActivityResult',
@@ -168,7 +169,7 @@ class WorkflowResult:
             if event.HasField('taskFailed') and event.taskFailed.taskScheduledId == scheduled.eventId:
                 failed, error = True, event.taskFailed.failureDetails
                 break
-        name, encoded_input = scheduled.taskScheduled.name, _value(scheduled.taskScheduled.input)
+        name, encoded_input = scheduled.taskScheduled.name, payload_of(_value(scheduled.taskScheduled.input))
         return ActivityResult(name, True, completed, failed, encoded_input, output, error)
 
     def _child(self, created: pb.HistoryEvent) -> ChildWorkflowResult:

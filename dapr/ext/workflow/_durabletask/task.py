@@ -28,10 +28,12 @@ from dapr.ext.workflow._durabletask.failures import (
     FailureDetails,
     NonDeterminismError,
     NonRetryableError,
+    TaskCancelledError,
     TaskFailedError,
     WorkflowStateError,
 )
 from dapr.ext.workflow._durabletask.internal.homes import claim
+from dapr.ext.workflow._durabletask.metadata import ActivityExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.retry import RetryPolicy, is_error_non_retryable
 
@@ -56,6 +58,7 @@ __all__ = [
     'TInput',
     'TOutput',
     'Task',
+    'TaskCancelledError',
     'TaskFailedError',
     'TimerTask',
     'WhenAllTask',
@@ -74,6 +77,7 @@ claim(
     NonRetryableError,
     OrchestrationContext,
     RetryPolicy,
+    TaskCancelledError,
     TaskFailedError,
     WorkflowStateError,
 )
@@ -103,6 +107,9 @@ class ActivityContext:
         name: The name that the activity was called by. Default: not known.
         attempt: Which attempt of the call this is, as far as its worker knows. Default: the first.
         shutting_down: Set when the worker is stopping. Default: it is not.
+        metadata: What came with the call beside its input. Default: nothing.
+        trace_parent: The sidecar's span of the activity, as a W3C `traceparent`. Default: nothing is traced.
+        trace_state: The W3C `tracestate` that goes with it. Default: none.
     """
 
     # Never, in an activity: for `call_logging`.
@@ -118,6 +125,9 @@ class ActivityContext:
         name: str = '',
         attempt: int = 1,
         shutting_down: threading.Event | None = None,
+        metadata: dict[str, str] | None = None,
+        trace_parent: str | None = None,
+        trace_state: str | None = None,
     ) -> None:
         self._orchestration_id = orchestration_id
         self._task_id = task_id
@@ -126,6 +136,9 @@ class ActivityContext:
         self._name = name
         self._attempt = attempt
         self._shutting_down = shutting_down
+        self._metadata = metadata
+        self._trace_parent = trace_parent
+        self._trace_state = trace_state
 
     @property
     def orchestration_id(self) -> str:
@@ -161,6 +174,37 @@ class ActivityContext:
         """Whether the worker is stopping: an activity that takes long should come to an end, or raise, so that the
         process ends in time. What is not answered then is run again by another worker, or after the restart."""
         return self._shutting_down is not None and self._shutting_down.is_set()
+
+    @property
+    def trace_parent(self) -> str | None:
+        """The sidecar's span of the activity, as a W3C `traceparent`; None where nothing is traced."""
+        return self._trace_parent or None
+
+    @property
+    def trace_state(self) -> str | None:
+        """The W3C `tracestate` that goes with it, or None."""
+        return self._trace_state or None
+
+    @property
+    def execution_info(self) -> ActivityExecutionInfo:
+        """What the activity was called with beside its input, `inbound_metadata` among it."""
+        return ActivityExecutionInfo(
+            self._orchestration_id,
+            self._name,
+            self._task_id,
+            self._attempt,
+            self.get_metadata(),
+            self.trace_parent,
+            self.trace_state,
+        )
+
+    def get_metadata(self) -> dict[str, str]:
+        """A copy of what came with the call beside its input, as headers do; empty: nothing."""
+        return dict(self._metadata or ())
+
+    def get_headers(self) -> dict[str, str]:
+        """The same as `get_metadata`."""
+        return self.get_metadata()
 
     @property
     def logger(self) -> CallLogger:
@@ -270,6 +314,28 @@ class Task(Generic[T_co]):
             self._parent = SEEN
         return self._exception
 
+    def cancel(self, exc: Exception | None = None) -> bool:
+        """Takes back a wait for an external event, or a timer, that is of no use any more.
+
+        It ends with `TaskCancelledError`. A wait is taken out of the queue for its event, so the next event of that
+        name goes to a later wait. Nothing goes to the sidecar, which has no word for it: a timer stays in the history.
+
+        Args:
+            exc: What the task ends with. None (default): a `TaskCancelledError`.
+
+        Returns:
+            True; False if the task had ended before, which changes nothing.
+
+        Raises:
+            TypeError: It is neither a wait nor a timer, but a call, which nothing can call back, or a composite.
+        """
+        if self._is_complete:
+            return False
+        raise TypeError(
+            f'{self.describe()} cannot be cancelled: only waits for external events and timers can. A call that was '
+            'made goes on: leave it, or give it a timeout. Of a composite, cancel what it is made of.'
+        )
+
     def _end(self) -> None:
         """Marks the task as ended and tells the composite that waits for it."""
         self._is_complete = True
@@ -306,11 +372,15 @@ class CompletableTask(Task[T]):
             raise ValueError('The task has already completed.')
         self.cancel(TaskFailedError(message, details))
 
-    def cancel(self, exc: Exception) -> None:
-        """Ends the task with the given error; without effect when it has ended."""
-        if not self._is_complete:
-            self._exception = exc
-            self._end()
+    def cancel(self, exc: Exception | None = None) -> bool:
+        """Ends the task with the given error, which the engine does to any task. Without one, see `Task.cancel`."""
+        if exc is None:
+            return super().cancel()
+        if self._is_complete:
+            return False
+        self._exception = exc
+        self._end()
+        return True
 
 
 class ActivityTask(CompletableTask[T]):
@@ -394,10 +464,17 @@ class TimerTask(CompletableTask[None]):
 
     _method = 'create_timer'
     _retryable_parent: RetryableTask[Any] | None = None
+    # Called when it is cancelled, so that its firing means nothing.
+    _let_go: Callable[[CompletableTask[Any]], None] | None = None
 
     def set_retryable_parent(self, retryable_task: RetryableTask[Any]) -> None:
         """Makes the timer the wait before the next attempt of that task."""
         self._retryable_parent = retryable_task
+
+    def cancel(self, exc: Exception | None = None) -> bool:
+        if not self._is_complete and self._let_go is not None:
+            self._let_go(self)
+        return super().cancel(exc or _cancelled(self))
 
 
 class CompositeTask(Task[T]):
@@ -540,8 +617,20 @@ class ExternalEventWithTimeoutTask(CompositeTask[T]):
         self._on_timeout = on_timeout
         super().__init__([event_task, timer_task])
 
+    # Called when it is cancelled, so that it takes no event.
+    _let_go: Callable[[Task[Any]], None] | None = None
+
     def describe(self) -> str:
         return f'wait_for_external_event({self._event_name!r})'
+
+    def cancel(self, exc: Exception | None = None) -> bool:
+        if self._is_complete:
+            return False
+        if self._let_go is not None:
+            self._let_go(self)
+        self._exception = exc or _cancelled(self)
+        self._end()
+        return True
 
     def on_child_completed(self, completed_task: Task[Any]) -> None:
         """Takes note that the event came, or that the time is up."""
@@ -558,6 +647,10 @@ class ExternalEventWithTimeoutTask(CompositeTask[T]):
             after = f' after {self._timeout!r}' if self._timeout is not None else ''
             self._exception = TimeoutError(f'Timed out{after} waiting for external event {self._event_name!r}')
         self._end()
+
+
+def _cancelled(task: Task[Any]) -> TaskCancelledError:
+    return TaskCancelledError(f'{task.describe()} was cancelled by the workflow.')
 
 
 def _checked(method: str, tasks: Iterable[Any]) -> Iterator[Task[Any]]:

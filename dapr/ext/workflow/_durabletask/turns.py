@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from dapr.ext.workflow._durabletask import forgotten_yield
-from dapr.ext.workflow._durabletask.failures import NonDeterminismError, TaskFailedError
+from dapr.ext.workflow._durabletask.failures import NonDeterminismError, TaskFailedError, UnsupportedBySidecarError
 from dapr.ext.workflow._durabletask.history.fence import Ticket
 from dapr.ext.workflow._durabletask.history.resolver import (
     HistoryResolver,
@@ -21,7 +22,7 @@ from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.listener import Listeners, TurnRecord
 from dapr.ext.workflow._durabletask.propagation import propagated_history_of
-from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close
+from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecutor, close, outcome_of
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification
 from dapr.ext.workflow._durabletask.running import RunningWork
@@ -31,6 +32,12 @@ class TurnAnswers(Protocol):
     """Sends the answer of a turn; `Completions` does."""
 
     def complete_turn(self, response: pb.WorkflowResponse) -> bool: ...
+
+
+class Abilities(Protocol):
+    """Knows what the sidecar can do; `SidecarAbilities` does."""
+
+    def require(self, actions: Sequence[pb.WorkflowAction]) -> None: ...
 
 
 class Dispatch(NamedTuple):
@@ -58,11 +65,12 @@ class Turns:
         resolver: Finds out what a turn replays, and remembers it. None (default): every item must hold its whole
             history.
         sticky: Keeps workflows running between turns. None (default): each turn is replayed.
-        verification: Checks turns that were not replayed. None (default): none is checked.
+        verification: Has turns run again from the start, and compares. None (default): none is checked.
         give_up_stream: Called with a reason and the number of a stream when a history could not be had: the turn is not
             answered, since its instance is healthy, and the sidecar is to dispatch it again.
         running: Takes note of what runs. Default: no one looks.
         listeners: Are told of each turn. Default: there are none.
+        abilities: Is asked before the sidecar is asked for what not all can. None (default): all can.
     """
 
     def __init__(
@@ -76,7 +84,9 @@ class Turns:
         give_up_stream: Callable[[str, int], None] | None = None,
         running: RunningWork | None = None,
         listeners: Listeners | None = None,
+        abilities: Abilities | None = None,
     ) -> None:
+        self._abilities = abilities
         self._executor = executor
         self._answers = answers
         self._logger = logger
@@ -175,14 +185,16 @@ class Turns:
                 elif record is not None:
                     record.read_start(new_events)
             results = self._executor.run(instance, new_events)
+            if instance.context.sends_messages and self._abilities is not None:
+                self._abilities.require(results.actions)
             if instance.is_ended:
                 self._tell_failure(request.instanceId, results)
                 if instance.forgotten:
                     self._tell_forgotten(instance, request, ticket, history)
-            if kept is not None and self._verification is not None and self._verification.is_due():
-                self._verify(self._verification, request, ticket, results)
+            if self._verification is not None and self._verification.is_due():
+                self._verify(self._verification, instance, request, ticket, history, results)
             return instance, _response(request, results)
-        except NonDeterminismError as error:
+        except (NonDeterminismError, UnsupportedBySidecarError) as error:
             self._logger.error('%s', error)
             failure = error
         except Exception as error:
@@ -233,22 +245,34 @@ class Turns:
 
     def _sites(self, request: pb.WorkflowRequest, ticket: Ticket, history: ResolvedHistory | None) -> dict[int, str]:
         """Where the code makes its calls; nothing where the history cannot be had."""
-        resolved = history
-        if resolved is None:
-            try:
-                resolved = self._history(request, ticket)
-            except _HistoryResolutionError:
-                return {}
         try:
-            return self._executor.sites(
-                request.instanceId, resolved.events, request.newEvents, propagated_history_of(request)
-            )
+            with self._borrowed(request, ticket, history) as resolved:
+                return self._executor.sites(
+                    request.instanceId, resolved.events, request.newEvents, propagated_history_of(request)
+                )
+        except _HistoryResolutionError:
+            return {}
         except Exception:  # it is for a message alone: the turn was run, and is answered
             self._logger.debug('%s: the lines of its calls cannot be told.', request.instanceId, exc_info=True)
             return {}
+
+    @contextmanager
+    def _borrowed(
+        self, request: pb.WorkflowRequest, ticket: Ticket, history: ResolvedHistory | None
+    ) -> Iterator[ResolvedHistory]:
+        """The whole history before a turn, for one more replay: the one that the turn itself has replayed, if it has.
+
+        Raises:
+            _HistoryResolutionError: It is not to be had.
+        """
+        if history is not None:
+            yield history
+            return
+        resolved = self._history(request, ticket)
+        try:
+            yield resolved
         finally:
-            if history is None:
-                resolved.forget()
+            resolved.forget()
 
     def _tell_failure(self, instance_id: str, results: ExecutionResults) -> None:
         for action in results.actions:
@@ -265,22 +289,28 @@ class Turns:
                 )
 
     def _verify(
-        self, verification: ReplayVerification, request: pb.WorkflowRequest, ticket: Ticket, results: ExecutionResults
+        self,
+        verification: ReplayVerification,
+        instance: WorkflowInstance,
+        request: pb.WorkflowRequest,
+        ticket: Ticket,
+        history: ResolvedHistory | None,
+        results: ExecutionResults,
     ) -> None:
+        """Runs a turn again from the start, and raises where that comes to something else."""
         try:
-            history = self._history(request, ticket)
+            with self._borrowed(request, ticket, history) as resolved:
+                replayed = self._executor.verified(
+                    request.instanceId, resolved.events, request.newEvents, propagated_history_of(request)
+                )
         except _HistoryResolutionError as error:  # nothing else hangs on it: the turn was run, and is answered
             self._logger.warning(
                 '%s: the history for the check of its replay cannot be had: %s', request.instanceId, error
             )
             return
-        try:
-            replayed = self._executor.execute(
-                request.instanceId, history.events, request.newEvents, propagated_history_of(request)
-            )
-        finally:
-            history.forget()
-        verification.compare(request.instanceId, results, replayed)
+        verification.compare(
+            request.instanceId, instance.context.workflow_name, outcome_of(instance, results), replayed
+        )
 
     def _keep(
         self,

@@ -265,6 +265,52 @@ def new_create_child_workflow_action(
     )
 
 
+def new_create_detached_workflow_action(
+    name: str,
+    instance_id: str,
+    encoded_input: str | None,
+    start_at: datetime | None = None,
+    router: pb.TaskRouter | None = None,
+) -> pb.WorkflowAction:
+    """Asks for a workflow that has no parent. The action's id is to be set.
+
+    Args:
+        name: The workflow's name.
+        instance_id: Its instance id.
+        encoded_input: Its input, or None.
+        start_at: When it starts (naive, UTC); None: at once.
+        router: Where it comes from and which app is to run it, or None.
+    """
+    return pb.WorkflowAction(
+        createDetachedWorkflow=pb.CreateDetachedWorkflowAction(
+            instanceId=instance_id,
+            name=name,
+            input=get_string_value(encoded_input),
+            scheduledStartTimestamp=None if start_at is None else new_timestamp(start_at),
+        ),
+        router=router,
+    )
+
+
+def new_send_event_action(
+    instance_id: str, name: str, encoded_data: str | None, router: pb.TaskRouter | None = None
+) -> pb.WorkflowAction:
+    """Asks for an event to be raised on another instance. The action's id is to be set.
+
+    Args:
+        instance_id: The instance that it is for.
+        name: The event's name.
+        encoded_data: Its payload, or None.
+        router: Where it comes from, or None.
+    """
+    return pb.WorkflowAction(
+        sendEvent=pb.SendEventAction(
+            instance=pb.WorkflowInstance(instanceId=instance_id), name=name, data=get_string_value(encoded_data)
+        ),
+        router=router,
+    )
+
+
 def new_complete_workflow_action(
     id: int,
     status: pb.OrchestrationStatus.ValueType,

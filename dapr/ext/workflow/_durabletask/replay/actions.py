@@ -22,7 +22,6 @@ class Action:
     """Something that the code asked for and that the history confirms by an event with the action's id.
 
     Attributes:
-        task: What the workflow holds of it.
         name: What was called, where that has a name: history must say the same.
         optional: Whether histories may lack it, see `CreateTimer`.
         clock: The event that set the time of the call, while that is of use. It keeps the whole request it came in.
@@ -31,7 +30,6 @@ class Action:
     # What the code called to ask for it: the words of a NonDeterminismError.
     method: ClassVar[str]
 
-    task: CompletableTask[Any]
     name: str = ''
     optional: bool = False
     clock: pb.HistoryEvent | None = None
@@ -52,7 +50,17 @@ class Action:
         raise NotImplementedError
 
 
-class ScheduleTask(Action):
+class Awaited(Action):
+    """An action that has an outcome, which the history says later.
+
+    Attributes:
+        task: What the workflow holds of it.
+    """
+
+    task: CompletableTask[Any]
+
+
+class ScheduleTask(Awaited):
     """`call_activity`.
 
     What all attempts of an activity have in common is a UUID of the call's logical time and a counter. It is worked out
@@ -92,13 +100,13 @@ class ScheduleTask(Action):
             action_id,
             self.name,
             self.encoded_input,
-            _router(source_app_id, self.app_id),
+            router_to(source_app_id, self.app_id),
             self.execution_id,
             self.propagation,
         )
 
 
-class CreateChildWorkflow(Action):
+class CreateChildWorkflow(Awaited):
     """`call_sub_orchestrator`. The default instance id follows from the action's id."""
 
     method = 'call_sub_orchestrator'
@@ -135,7 +143,7 @@ class CreateChildWorkflow(Action):
             self.name,
             self.instance_id,
             self.encoded_input,
-            _router(source_app_id, self.app_id),
+            router_to(source_app_id, self.app_id),
             self.propagation,
         )
         if self.is_retry:
@@ -143,7 +151,7 @@ class CreateChildWorkflow(Action):
         return message
 
 
-class CreateTimer(Action):
+class CreateTimer(Awaited):
     """`create_timer`, the timeout of a wait, or the wait before a retry. Carries no router.
 
     An optional timer stands for a wait without a limit: it never fires, and histories written before it was invented
@@ -165,6 +173,43 @@ class CreateTimer(Action):
         return helpers.new_create_timer_action(action_id, fire_at, self.origin)
 
 
+class Message(Action):
+    """An action without an outcome: nothing comes back, so it is of use even when the run ends in the same turn.
+
+    What it says is made into a message at once, since it is sent nearly always, and since the code is to be told of
+    what no message can hold while it still runs.
+
+    Args:
+        name: What was called.
+        instance_id: The instance that it is for.
+        message: What asks the sidecar for it; it has no id yet.
+    """
+
+    def __init__(self, name: str, instance_id: str, message: pb.WorkflowAction) -> None:
+        self.name = name
+        self.instance_id = instance_id
+        self.message = message
+
+    def describe(self) -> str:
+        return f"{self.method}('{self.name}') for the instance '{self.instance_id}'"
+
+    def to_message(self, instance_id: str, action_id: int, source_app_id: str | None) -> pb.WorkflowAction:
+        self.message.id = action_id
+        return self.message
+
+
+class CreateDetachedWorkflow(Message):
+    """`schedule_new_workflow`."""
+
+    method = 'schedule_new_workflow'
+
+
+class SendEvent(Message):
+    """`send_event`."""
+
+    method = 'send_event'
+
+
 def logical_time(clock: pb.HistoryEvent) -> datetime:
     """The moment that an event is stamped with, as logical time: naive, UTC, in whole microseconds."""
     timestamp = clock.timestamp
@@ -176,5 +221,6 @@ def default_child_id(instance_id: str, action_id: int) -> str:
     return f'{instance_id}:{action_id:04x}'
 
 
-def _router(source_app_id: str | None, target_app_id: str | None) -> pb.TaskRouter:
-    return pb.TaskRouter(sourceAppID=source_app_id or '', targetAppID=target_app_id)
+def router_to(source_app_id: str | None, target_app_id: str | None, namespace: str | None = None) -> pb.TaskRouter:
+    """Where an action comes from, and which app is to carry it out; None: this one."""
+    return pb.TaskRouter(sourceAppID=source_app_id or '', targetAppID=target_app_id, targetAppNamespace=namespace)

@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_name
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.arguments import check, check_flag, wrong_type
 from dapr.ext.workflow._durabletask.internal.json_faults import not_encodable
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unreadable
 from dapr.ext.workflow._durabletask.internal.timer import naive_utc
+from dapr.ext.workflow._durabletask.limited_call import LimitedCallTask, duration_of
+from dapr.ext.workflow._durabletask.metadata import WorkflowExecutionInfo, checked, sealed
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.actions import (
     Action,
+    Awaited,
     CreateChildWorkflow,
+    CreateDetachedWorkflow,
     CreateTimer,
+    Message,
     ScheduleTask,
+    SendEvent,
     default_child_id,
     logical_time,
+    router_to,
 )
 from dapr.ext.workflow._durabletask.retry import RetryPolicy
 from dapr.ext.workflow._durabletask.task import (
@@ -40,6 +48,8 @@ from dapr.ext.workflow._durabletask.task import (
     Task,
     TimerTask,
 )
+
+_AnyAction = TypeVar('_AnyAction', bound=Action)
 
 # Of how many calls that ended before the code asked for them it is known whether it ever did.
 _UNSEEN = 64
@@ -72,7 +82,20 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     Args:
         instance_id: The id of the workflow instance.
         payloads: How values become payloads. Default: as plain JSON.
+
+    Attributes:
+        timeout_error: What calls fail with whose time is over; async workflows have one of their own.
     """
+
+    timeout_error: type[TimeoutError] = TimeoutError
+
+    # Of the class: most workflows have none. What it was started with, and what goes with its calls.
+    _inbound_metadata: dict[str, str] | None = None
+    _metadata: dict[str, str] | None = None
+
+    # What ended while the code waited for something else, and had not asked for it: the latest, for `forgotten`. None
+    # until there is some, since a deque takes its room when it is made.
+    _unseen: deque[tuple[int, Awaited]] | None = None
 
     def __init__(self, instance_id: str, payloads: Payloads = PLAIN) -> None:
         self._instance_id = instance_id
@@ -89,7 +112,13 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         # when the turn ends); `unresolved` those whose task has not ended.
         self._sequence_number = 0
         self._actions: dict[int, Action] = {}
-        self._unresolved: dict[int, Action] = {}
+        self._unresolved: dict[int, Awaited] = {}
+        # Detached workflows have default ids of their own count.
+        self._detached_count = 0
+        # Whether the code has sent a message, which not all sidecars can carry out; most code sends none.
+        self.sends_messages = False
+        # The timer between the turn of the last messages and that of the continue-as-new; 0: there is none.
+        self.last_timer_id = 0
 
         self._waiters: dict[str, deque[CompletableTask[Any]]] = {}
         self._buffered_events: dict[str, deque[BufferedEvent]] = {}
@@ -98,8 +127,6 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         # one for each wait would add up, until they fire, or for ever.
         self._wait_timers: dict[CompletableTask[Any], int] = {}
         self._notices: list[str] = []
-        # What ended while the code waited for something else, and had not asked for it: the latest, for `forgotten`.
-        self._unseen: deque[tuple[int, Action]] = deque(maxlen=_UNSEEN)
         # What is to be done when the events that were given are gone through: an event loop leaves the thread.
         self._leave: Callable[[], None] | None = None
 
@@ -183,6 +210,32 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             'execution_id': self._execution_id,
         }
 
+    @property
+    def execution_info(self) -> WorkflowExecutionInfo:
+        return WorkflowExecutionInfo(
+            self._instance_id,
+            self._workflow_name,
+            self._is_replaying,
+            self._sequence_number,
+            dict(self._inbound_metadata or ()),
+            self._parent_instance_id,
+            self.trace_parent,
+            self.trace_state,
+            self.workflow_span_id,
+        )
+
+    def set_metadata(self, metadata: Mapping[str, str] | None) -> None:
+        self._metadata = None if metadata is None else checked(metadata) or None
+
+    def get_metadata(self) -> dict[str, str]:
+        return dict(self._metadata or ())
+
+    def take_inbound(self, metadata: dict[str, str]) -> None:
+        """Takes note of what the run was started with: it goes on with what the run calls, unless the code sets
+        other."""
+        self._inbound_metadata = metadata
+        self._metadata = metadata or None
+
     def get_propagated_history(self) -> PropagatedHistory | None:
         return self._propagated_history
 
@@ -198,7 +251,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._encoded_custom_status = custom_status
 
     def is_patched(self, patch_name: str) -> bool:
-        _check('patch_name', patch_name, str)
+        if not isinstance(patch_name, str):
+            raise wrong_type('patch_name', patch_name, 'a str')
         answer = self._patch_answers.get(patch_name)
         if answer is None:
             answer = patch_name in self._recorded_patches or not self._is_replaying
@@ -217,6 +271,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Task[Any]:
         # Taken first, and gone even if this raises and the code goes on: what comes next then has the id and the UUID
         # that it has in the histories of other workers.
@@ -231,10 +287,13 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             except Exception as error:
                 told = not_encodable(f"input of call_activity('{name}')", input, error, self._payloads.encode)
                 raise told from error
+        if metadata is not None or self._metadata is not None:
+            encoded_input = self._with_metadata(encoded_input, metadata)
         if app_id is not None or propagation is not None:
             _check_options(app_id, propagation)
+        limit = None if timeout is None else duration_of(timeout)
         if retry_policy is not None:
-            _check('retry_policy', retry_policy, RetryPolicy)
+            check('retry_policy', retry_policy, RetryPolicy)
             now = self.current_utc_datetime
             execution_id = str(deterministic_uuid_v5(self._instance_id, now, guid_counter))
             retryable: RetryableTask[Any] = RetryableTask(
@@ -243,7 +302,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             self._schedule_attempt(retryable, action_id)
             if return_type is not None:
                 retryable._read = self._payloads.reader(return_type)
-            return retryable
+            return retryable if limit is None else self._limited(retryable, limit, timeout)
         # The UUID is worked out if the action is sent.
         task: CompletableTask[Any] = ActivityTask()
         task._name = name
@@ -255,7 +314,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._actions[action_id] = self._unresolved[action_id] = action  # `_record`, without a call
         if return_type is not None:
             task._read = self._payloads.reader(return_type)
-        return task
+        return task if limit is None else self._limited(task, limit, timeout)
 
     def call_sub_orchestrator(
         self,
@@ -267,13 +326,17 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         app_id: str | None = None,
         propagation: PropagationScope | None = None,
         return_type: Any = None,
+        timeout: float | timedelta | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Task[Any]:
         action_id = self._next_id()
         name = orchestrator if isinstance(orchestrator, str) else get_name(orchestrator)
         encoded_input = None if input is None else self._encoded(input, f"input of call_child_workflow('{name}')")
+        encoded_input = self._with_metadata(encoded_input, metadata)
         _check_options(app_id, propagation)
-        _check('instance_id', instance_id, str)
-        _check('retry_policy', retry_policy, RetryPolicy)
+        check('instance_id', instance_id, str)
+        check('retry_policy', retry_policy, RetryPolicy)
+        limit = None if timeout is None else duration_of(timeout)
         child_id = instance_id or default_child_id(self._instance_id, action_id)
         task: CompletableTask[Any]
         if retry_policy is None:
@@ -294,19 +357,62 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._record(action_id, action)
         if return_type is not None:
             task._read = self._payloads.reader(return_type)
-        return task
+        return task if limit is None else self._limited(task, limit, timeout)
+
+    def schedule_new_workflow(
+        self,
+        workflow: Callable[..., Any] | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | timedelta | None = None,
+        app_id: str | None = None,
+        app_namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        action_id = self._next_id()
+        name = workflow if isinstance(workflow, str) else get_name(workflow)
+        encoded_input = None if input is None else self._encoded(input, f"input of schedule_new_workflow('{name}')")
+        encoded_input = self._with_metadata(encoded_input, metadata)
+        check('instance_id', instance_id, str)
+        check('app_id', app_id, str)
+        check('app_namespace', app_namespace, str)
+        if instance_id == '':
+            raise ValueError('instance_id must not be empty; leave it out for the default id.')
+        if app_namespace is not None and not app_id:
+            raise ValueError('app_namespace says where the app app_id is: give app_id, too.')
+        moment = None if start_at is None else self._moment('start_at', start_at)
+        if instance_id is None:
+            instance_id = f'{self._instance_id}-{self._detached_count}'
+            self._detached_count += 1
+        router = router_to(self._app_id, app_id, app_namespace)
+        message = helpers.new_create_detached_workflow_action(name, instance_id, encoded_input, moment, router)
+        self._send(action_id, CreateDetachedWorkflow(name, instance_id, message))
+        return instance_id
+
+    def send_event(self, instance_id: str, name: str, data: Any = None) -> None:
+        action_id = self._next_id()
+        for argument, value in (('instance_id', instance_id), ('name', name)):
+            if not isinstance(value, str):
+                raise wrong_type(argument, value, 'a str')
+            if not value:
+                raise ValueError(f'{argument} must not be empty.')
+        encoded = None if data is None else self._encoded(data, f"data of send_event('{name}')")
+        message = helpers.new_send_event_action(instance_id, name, encoded, router_to(self._app_id, None))
+        self._send(action_id, SendEvent(name, instance_id, message))
 
     def create_timer(self, fire_at: datetime | timedelta) -> Task[None]:
         action_id = self._next_id()
         timer = self._start_timer(action_id, self._moment('fire_at', fire_at), pb.TimerOriginCreateTimer())
         timer._name = str(fire_at)
+        timer._let_go = self._give_up
         return timer
 
     def wait_for_external_event(
         self, name: str, *, timeout: datetime | timedelta | None = None, data_type: Any = None
     ) -> Task[Any]:
         if not isinstance(name, str):
-            raise _wrong_type('name', name, str)
+            raise wrong_type('name', name, 'a str')
         folded = name.casefold()
         event_task: CompletableTask[Any] = EventTask()
         event_task._name = name
@@ -330,17 +436,29 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         timer = self._start_timer(action_id, fire_at, pb.TimerOriginExternalEvent(name=name))
         self._waiters.setdefault(folded, deque()).append(event_task)
         self._wait_timers[event_task] = action_id
-        return ExternalEventWithTimeoutTask(
+        wait: ExternalEventWithTimeoutTask[Any] = ExternalEventWithTimeoutTask(
             event_task, timer, name, timeout, lambda: self._withdraw_waiter(folded, event_task)
         )
+        wait._let_go = self.withdraw_wait
+        return wait
 
-    def continue_as_new(self, new_input: Any, *, save_events: bool = False) -> None:
+    def continue_as_new(
+        self, new_input: Any, *, save_events: bool = False, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        check_flag('save_events', save_events)
         if self._completion is None:
+            encoded = None if new_input is None else self._encoded(new_input, 'input of continue_as_new')
             self._completion = Completion(
                 pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW,
-                None if new_input is None else self._encoded(new_input, 'input of continue_as_new'),
+                self._with_metadata(encoded, metadata),
                 save_events=save_events,
             )
+            if self._unsent():
+                # A sidecar that gets a continue-as-new forgets what else was asked for in that turn. So they go in a
+                # turn before it, and this timer, which is over at once, brings about the next.
+                fire_at = naive_utc(self.current_utc_datetime)
+                self.last_timer_id = self._next_id()
+                self._actions[self.last_timer_id] = CreateTimer(TimerTask(), fire_at, pb.TimerOriginCreateTimer())
 
     # What the engine does on behalf of events
 
@@ -376,11 +494,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             origin = pb.TimerOriginChildWorkflowRetry(instanceId=task._instance_id or '')
         else:
             origin = pb.TimerOriginActivityRetry(taskExecutionId=task._task_execution_id)
-        try:
-            fire_at = self.current_utc_datetime + delay
-        except OverflowError:  # a delay without bounds ends where dates do
-            fire_at = datetime.max
-        self._start_timer(self._next_id(), fire_at, origin).set_retryable_parent(task)
+        self._start_timer(self._next_id(), self._after(delay), origin).set_retryable_parent(task)
 
     def receive_event(self, name: str, encoded: str | None) -> None:
         """Gives an external event to who has waited longest for its name; without a waiter, it is kept."""
@@ -459,7 +573,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         if not self._unresolved and not self._unseen:
             return []
         found: dict[Task[Any], int] = {}
-        for action_id, action in sorted([*self._unresolved.items(), *self._unseen], key=_id_of):
+        for action_id, action in sorted([*self._unresolved.items(), *(self._unseen or ())], key=_id_of):
             root: Task[Any] = action.task
             if isinstance(root, TimerTask) and root._retryable_parent is not None:
                 root = root._retryable_parent
@@ -470,13 +584,20 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 found.setdefault(root, action_id)
         return [(action_id, task) for task, action_id in found.items()]
 
+    def note_unseen(self, action_id: int, action: Awaited) -> None:
+        """Takes note of what has ended while the code waits for something else."""
+        if self._unseen is None:
+            self._unseen = deque(maxlen=_UNSEEN)
+        self._unseen.append((action_id, action))
+
     def let_go_of_clock(self) -> None:
         """Keeps the logical time without the event that set it, which keeps the whole request that it came in."""
         clock = pb.HistoryEvent()
         clock.timestamp.CopyFrom(self._clock.timestamp)
         self._clock = clock
         if self._unseen:
-            self._unseen = deque((unseen for unseen in self._unseen if unseen[1].task._parent is None), _UNSEEN)
+            unseen = [each for each in self._unseen if each[1].task._parent is None]
+            self._unseen = deque(unseen, _UNSEEN) if unseen else None
 
     def take_actions(self) -> list[pb.WorkflowAction]:
         """The messages of what the code has asked for and history has not confirmed, in program order.
@@ -487,7 +608,13 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         completion = self._completion
         if completion is None:
             return [self._message(action_id, action) for action_id, action in self._actions.items()]
+        unsent = []
+        if self.sends_messages and completion.status != pb.ORCHESTRATION_STATUS_TERMINATED:
+            unsent = [self._message(action_id, action) for action_id, action in self._unsent()]
+            if unsent and completion.status == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+                return [*unsent, self._message(self.last_timer_id, self._actions[self.last_timer_id])]
         return [
+            *unsent,
             helpers.new_complete_workflow_action(
                 self._sequence_number + 1,
                 completion.status,
@@ -495,8 +622,18 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 completion.failure,
                 self._carryover_events() if completion.save_events else None,
                 pb.TaskRouter(sourceAppID=self._app_id) if self._app_id else None,
-            )
+            ),
         ]
+
+    def _unsent(self) -> list[tuple[int, Message]]:
+        """The messages that history has not confirmed: they are sent even when the run ends in the same turn."""
+        if not self.sends_messages:
+            return []
+        return [(action_id, action) for action_id, action in self._actions.items() if isinstance(action, Message)]
+
+    def drop_pending(self) -> None:
+        """Forgets what the code has asked for: it was led astray, since its replay and the history differ."""
+        self._actions.clear()
 
     def set_complete(
         self, result: Any, status: pb.OrchestrationStatus.ValueType, is_result_encoded: bool = False
@@ -541,6 +678,11 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         except Exception as error:
             raise not_encodable(what, value, error, self._payloads.encode) from error
 
+    def _with_metadata(self, encoded: str | None, metadata: Mapping[str, str] | None) -> str | None:
+        """An input with the metadata that goes with it: what is given, else what is set."""
+        chosen = self._metadata if metadata is None else checked(metadata)
+        return sealed(encoded, chosen) if chosen else encoded
+
     def _give_event(self, waiter: CompletableTask[Any], name: str, encoded: str | None) -> None:
         # Read here and not before: what nobody waits for may be anything, since anybody may send it.
         if not encoded:
@@ -566,7 +708,12 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._sequence_number += 1
         return self._sequence_number
 
-    def _record(self, action_id: int, action: Action) -> None:
+    def _send(self, action_id: int, message: Message) -> None:
+        if self._completion is None:  # after its end, code asks in vain
+            self.sends_messages = True
+            self._actions[action_id] = message
+
+    def _record(self, action_id: int, action: Awaited) -> None:
         self._actions[action_id] = action
         self._unresolved[action_id] = action
 
@@ -574,6 +721,34 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         timer = TimerTask()
         self._record(action_id, CreateTimer(timer, fire_at, origin))
         return timer
+
+    def _limited(self, call: CompletableTask[Any], limit: timedelta, timeout: object) -> Task[Any]:
+        action_id = self._next_id()
+        timer = self._start_timer(action_id, self._after(limit), pb.TimerOriginCreateTimer())
+
+        def let_go(is_in_time: bool) -> None:
+            if is_in_time:
+                self.forget_timer(action_id, limited)
+            else:
+                self._give_up(call)
+
+        limited = LimitedCallTask(call, timer, timeout, self.timeout_error, let_go)
+        return limited
+
+    def _give_up(self, call: CompletableTask[Any]) -> None:
+        """Lets go of what is outstanding of a call or a timer: for a call under a retry policy, the attempt that runs,
+        or the wait before the next one."""
+        for action_id, action in self._unresolved.items():
+            task = action.task
+            if task is call or (isinstance(task, TimerTask) and task._retryable_parent is call):
+                del self._unresolved[action_id]
+                return
+
+    def _after(self, delay: timedelta) -> datetime:
+        try:
+            return self.current_utc_datetime + delay
+        except OverflowError:  # a delay without bounds ends where dates do
+            return datetime.max
 
     def _moment(self, argument: str, when: datetime | timedelta) -> datetime:
         try:
@@ -603,23 +778,14 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         return [helpers.new_event_raised_event(event.name, event.encoded) for event in events]
 
     @staticmethod
-    def _shifted_down(numbered: dict[int, Action], above: int) -> dict[int, Action]:
+    def _shifted_down(numbered: dict[int, _AnyAction], above: int) -> dict[int, _AnyAction]:
         return {(number - 1 if number > above else number): action for number, action in numbered.items()}
 
 
 def _check_options(app_id: object, propagation: object) -> None:
-    _check('app_id', app_id, str)
-    _check('propagation', propagation, PropagationScope)
+    check('app_id', app_id, str)
+    check('propagation', propagation, PropagationScope)
 
 
-def _check(argument: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise _wrong_type(argument, value, kind)
-
-
-def _wrong_type(argument: str, value: object, kind: type) -> TypeError:
-    return TypeError(f'{argument} must be a {kind.__name__}, not {type(value).__name__}: {value!r}.')
-
-
-def _id_of(numbered: tuple[int, Action]) -> int:
+def _id_of(numbered: tuple[int, Awaited]) -> int:
     return numbered[0]

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dapr.ext.workflow._durabletask.async_failures import AsyncWorkflowError
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
+from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
+from dapr.ext.workflow._durabletask.replay.differences import Outcome
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults, WorkflowInstance
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.replay.sites import SiteRecordingContext
+from dapr.ext.workflow._durabletask.replay.verification import VerifyingContext
 
 
 class _OrchestrationExecutor:
@@ -19,11 +22,18 @@ class _OrchestrationExecutor:
     Args:
         registry: The orchestrators that can be run.
         logger: Where oddities are told; they do not fail a turn.
+        context_type: What the code is given. Default: the context that knows no more than it needs to.
     """
 
-    def __init__(self, registry: _Registry, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        registry: _Registry,
+        logger: logging.Logger,
+        context_type: type[_RuntimeOrchestrationContext] = _RuntimeOrchestrationContext,
+    ) -> None:
         self._registry = registry
         self._logger = logger
+        self._context_type = context_type
 
     def execute(
         self,
@@ -56,7 +66,16 @@ class _OrchestrationExecutor:
         propagated_history: PropagatedHistory | None = None,
     ) -> WorkflowInstance:
         """A workflow that is running, and stands at the end of its committed history. Close it in the end."""
-        instance = WorkflowInstance(self._registry, instance_id)
+        return self._replayed_in(self._context_type, instance_id, old_events, propagated_history)
+
+    def _replayed_in(
+        self,
+        context_type: type[_RuntimeOrchestrationContext],
+        instance_id: str,
+        old_events: Sequence[pb.HistoryEvent],
+        propagated_history: PropagatedHistory | None,
+    ) -> WorkflowInstance:
+        instance = WorkflowInstance(self._registry, instance_id, context_type)
         instance.set_propagated_history(propagated_history)
         instance.replay(old_events)
         return instance
@@ -68,6 +87,20 @@ class _OrchestrationExecutor:
             self._logger.warning(notice)
         return results
 
+    def verified(
+        self,
+        instance_id: str,
+        old_events: Sequence[pb.HistoryEvent],
+        new_events: Sequence[pb.HistoryEvent],
+        propagated_history: PropagatedHistory | None = None,
+    ) -> Outcome:
+        """What a turn that was run comes to when it is run again from the start, with the lines of its calls. Tells
+        nothing of what is odd in it: the turn has done so."""
+        instance = self._replayed_in(VerifyingContext, instance_id, old_events, propagated_history)
+        results = instance.run(new_events)
+        close(instance, self._logger)
+        return outcome_of(instance, results)
+
     def sites(
         self,
         instance_id: str,
@@ -76,13 +109,17 @@ class _OrchestrationExecutor:
         propagated_history: PropagatedHistory | None = None,
     ) -> dict[int, str]:
         """Where in its code a workflow makes its calls, by the ids of their actions, found by one more replay."""
-        instance = WorkflowInstance(self._registry, instance_id, SiteRecordingContext)
-        instance.set_propagated_history(propagated_history)
-        instance.replay(old_events)
+        instance = self._replayed_in(SiteRecordingContext, instance_id, old_events, propagated_history)
         instance.replay(new_events)
         close(instance, self._logger)
         assert isinstance(instance.context, SiteRecordingContext)
         return instance.context.sites
+
+
+def outcome_of(instance: WorkflowInstance, results: ExecutionResults) -> Outcome:
+    """What a turn came to, with the lines of its calls as far as they are known."""
+    context = instance.context
+    return Outcome(results, context.sites if isinstance(context, SiteRecordingContext) else {})
 
 
 def close(instance: WorkflowInstance, logger: logging.Logger) -> None:

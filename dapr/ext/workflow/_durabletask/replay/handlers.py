@@ -18,7 +18,16 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.failure_details import blamed, type_names
 from dapr.ext.workflow._durabletask.internal.payloads import unreadable
 from dapr.ext.workflow._durabletask.internal.timer import is_optional_timer_event
-from dapr.ext.workflow._durabletask.replay.actions import Action, CreateChildWorkflow, CreateTimer, ScheduleTask
+from dapr.ext.workflow._durabletask.replay.actions import (
+    Action,
+    Awaited,
+    CreateChildWorkflow,
+    CreateDetachedWorkflow,
+    CreateTimer,
+    Message,
+    ScheduleTask,
+    SendEvent,
+)
 from dapr.ext.workflow._durabletask.retry import RetryPolicy, is_error_non_retryable
 from dapr.ext.workflow._durabletask.task import RetryableTask, TimerTask
 from dapr.ext.workflow._durabletask.tracing import see_run
@@ -88,6 +97,13 @@ def _execution_resumed(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     run.resume()
 
 
+_WHERE = 'At action {} the history says '
+_ADVICE = (
+    'A workflow must do the same in every replay: its code was changed while this instance was running (guard '
+    'such changes with is_patched or a new version), or it depends on something that is not in its history.'
+)
+
+
 # Confirmations: what the code asked for, and history says was done
 
 
@@ -128,9 +144,52 @@ def _confirm(run: WorkflowInstance, action_id: int, kind: type[Action], name: st
     raise _mismatch(action_id, kind, name, action)
 
 
+def _detached_created(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    _confirm_message(run, event, CreateDetachedWorkflow, event.detachedWorkflowInstanceCreated.instanceId, None)
+
+
+def _event_sent(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    if _is_delivered(run, event):
+        _take(run, event.eventSent)
+
+
+def _event_sent_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
+    if _is_delivered(run, event):
+        _buffer(run, event.eventSent)
+
+
+def _is_delivered(run: WorkflowInstance, event: pb.HistoryEvent) -> bool:
+    """Whether the event was sent to this instance: sidecars of Go give the receiver what the sender's history has."""
+    sent = event.eventSent
+    is_confirmation = _confirm_message(run, event, SendEvent, sent.instanceId, sent.name)
+    return not is_confirmation and sent.instanceId == run.context.instance_id
+
+
+def _confirm_message(
+    run: WorkflowInstance, event: pb.HistoryEvent, kind: type[Message], instance_id: str, name: str | None
+) -> bool:
+    """Whether the event is what history says of a message of the code's. Events without one are of no concern: other
+    tools' workers know of them, and they have no outcome."""
+    action_id = event.eventId
+    action = run.context._actions.get(action_id)
+    if type(action) is not kind:
+        return False
+    if action.instance_id == instance_id and name in (None, action.name):
+        del run.context._actions[action_id]
+        return True
+    if instance_id == run.context.instance_id:  # one that was sent to this instance, by another's action of that id
+        return False
+    raise NonDeterminismError(
+        f"{_WHERE.format(action_id)}{kind.method} for the instance '{instance_id}', the code called "
+        f'{action.describe()}. {_ADVICE}'
+    )
+
+
 def _confirmed_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     # dapr 1.19.0 sends its actions again in each turn in which it is suspended, and histories have them as often.
     if event.eventId <= run.last_action_id and event.eventId not in run.context._actions:
+        return
+    if event.eventId == run.context.last_timer_id:
         return
     # An ending drops what is pending, so history cannot go on with it: the code ends earlier than it did.
     kind: type[Action]
@@ -170,11 +229,7 @@ def _mismatch(
     recorded = f"{kind.method}('{name}')" if name else kind.method
     if action is not None:
         code = f'the code called {action.describe()}'
-    return NonDeterminismError(
-        f'{told} At action {action_id} the history says {recorded}, {code}. '
-        'A workflow must do the same in every replay: its code was changed while this instance was running (guard '
-        'such changes with is_patched or a new version), or it depends on something that is not in its history.'
-    )
+    return NonDeterminismError(f'{told} {_WHERE.format(action_id)}{recorded}, {code}. {_ADVICE}')
 
 
 # Resolutions: what the code waits for has ended
@@ -211,7 +266,7 @@ def _timer_fired(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     else:
         timer.complete(None)
         if timer._parent is None and run._awaited is not timer:
-            run.context._unseen.append((event.timerFired.timerId, action))
+            run.context.note_unseen(event.timerFired.timerId, action)
     run.advance()
 
 
@@ -219,7 +274,7 @@ def _complete(
     run: WorkflowInstance,
     event: pb.HistoryEvent,
     completed: pb.TaskCompletedEvent | pb.ChildWorkflowInstanceCompletedEvent,
-    kind: type[Action],
+    kind: type[Awaited],
 ) -> None:
     action_id = completed.taskScheduledId
     action = run.context._unresolved.pop(action_id, None)
@@ -238,7 +293,7 @@ def _complete(
             return
     task.complete(result)
     if task._parent is None and run._awaited is not task:
-        run.context._unseen.append((action_id, action))
+        run.context.note_unseen(action_id, action)
     run.advance()
 
 
@@ -246,7 +301,7 @@ def _fail(
     run: WorkflowInstance,
     event: pb.HistoryEvent,
     action_id: int,
-    kind: type[Action],
+    kind: type[Awaited],
     details: pb.TaskFailureDetails,
     what: str,
 ) -> None:
@@ -274,7 +329,7 @@ def _fail(
     )
     task.fail(f'{what} #{action_id} failed: {told}', failure)
     if task._parent is None and run._awaited is not task:
-        run.context._unseen.append((action_id, action))
+        run.context.note_unseen(action_id, action)
     run.advance()
 
 
@@ -289,7 +344,7 @@ def _ends_retries(details: pb.TaskFailureDetails, policy: RetryPolicy) -> bool:
     )
 
 
-def _resolve(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int, kind: type[Action]) -> Action | None:
+def _resolve(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int, kind: type[Awaited]) -> Awaited | None:
     """The action that the event resolves, or None when there is none (any more, or yet)."""
     action = run.context._unresolved.pop(action_id, None)
     if type(action) is kind:
@@ -313,14 +368,20 @@ def _not_resolved(run: WorkflowInstance, event: pb.HistoryEvent, action_id: int,
 
 
 def _event_raised(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
-    raised = event.eventRaised
-    run.context.receive_event(raised.name, raised.input.value if raised.HasField('input') else None)
-    run.advance()
+    _take(run, event.eventRaised)
 
 
 def _event_raised_after_end(run: WorkflowInstance, event: pb.HistoryEvent) -> None:
     # A run that continues as new may pass it on; whoever has waited in this run is gone.
-    raised = event.eventRaised
+    _buffer(run, event.eventRaised)
+
+
+def _take(run: WorkflowInstance, raised: pb.EventRaisedEvent | pb.EventSentEvent) -> None:
+    run.context.receive_event(raised.name, raised.input.value if raised.HasField('input') else None)
+    run.advance()
+
+
+def _buffer(run: WorkflowInstance, raised: pb.EventRaisedEvent | pb.EventSentEvent) -> None:
     run.context.buffer_event(raised.name, raised.input.value if raised.HasField('input') else None)
 
 
@@ -354,9 +415,9 @@ RUNNING: Mapping[str | None, Handler] = {
     'executionCompleted': _ignored,
     'executionStalled': _ignored,
     'workflowCompleted': _ignored,
-    'eventSent': _ignored,
+    'eventSent': _event_sent,
     'continueAsNew': _ignored,
-    'detachedWorkflowInstanceCreated': _ignored,
+    'detachedWorkflowInstanceCreated': _detached_created,
     None: _unknown,
 }
 
@@ -376,5 +437,7 @@ ENDED: Mapping[str | None, Handler] = {
     'timerCreated': _confirmed_after_end,
     'childWorkflowInstanceCreated': _confirmed_after_end,
     'eventRaised': _event_raised_after_end,
+    'eventSent': _event_sent_after_end,
+    'detachedWorkflowInstanceCreated': _detached_created,
     'executionTerminated': _execution_terminated,
 }

@@ -25,6 +25,7 @@ from dapr.ext.workflow._durabletask import forgotten_yield
 from dapr.ext.workflow._durabletask.call_logging import current_call
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import opened
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.replay import handlers
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
@@ -98,7 +99,7 @@ class WorkflowInstance:
         self._early: dict[int, pb.HistoryEvent] = {}
         # The code's own context variables: it goes from thread to thread, and others run on these.
         self._variables = contextvars.copy_context()
-        self._variables.run(current_call.set, self.context)  # for filters of loggers
+        self._variables.run(current_call.set, self.context._for_loggers())  # for filters of loggers
 
     @property
     def is_ended(self) -> bool:
@@ -211,6 +212,10 @@ class WorkflowInstance:
                 + near_names(name, self._registry.workflow_names())
             )
         try:
+            if encoded_input:
+                encoded_input, metadata = opened(encoded_input)
+                if metadata is not None:
+                    context.take_inbound(metadata)
             decoded = self._registry.payloads.decode_input(orchestrator, encoded_input) if encoded_input else None
             result = orchestrator(context, decoded)
         except BaseException as error:
@@ -254,9 +259,13 @@ class WorkflowInstance:
                 if self._early:
                     self._settle_early()
         except StopIteration as stop:
-            self._end_with(stop.value)
+            result = stop.value
         except BaseException as failure:
             self._end_failed(failure)
+            return
+        else:
+            return
+        self._end_with(result)  # not above: what it raises has nothing to do with the StopIteration
 
     def end(self) -> None:
         """Takes note that the run has its completion: events do no more than `handlers.ENDED` says."""
@@ -294,6 +303,7 @@ class WorkflowInstance:
         try:
             self._variables.run(self._apply_each, events)
         except Exception as error:
+            self.context.drop_pending()
             self._end_failed(error)
         finally:
             leave = self.context._leave

@@ -48,6 +48,7 @@ T = TypeVar('T')
 _EPOCH = datetime(1970, 1, 1)
 _HAS_TASK_CONTEXT = sys.version_info >= (3, 11)
 _KEPT_ENDED = 16
+_LONG_AGO: Final = -math.inf
 
 # As asyncio's own loops do it: the flag of development mode, or the variable.
 _DEBUG = sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get('PYTHONASYNCIODEBUG')))
@@ -136,7 +137,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._is_closed = False
         # Who looks at the time in a callback (anyio does) must find that it has come: the sidecar's clock may be
         # behind, and seconds are rounded to what a float holds.
-        self._least_time = -math.inf
+        self._least_time = _LONG_AGO
         self.readiness = Readiness()
         self.calls: list[CallFuture[Any]] = []
         self.is_ending = False
@@ -185,6 +186,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.is_ending = True
         if self.refusal is None:
             self.refusal = refusal
+
+    def main_has_ended(self, main: WorkflowTask[Any]) -> None:
+        """Ends the run, as a callback of its main task."""
+        self.end()
+
+    def rest(self) -> None:
+        """Lets go of what a workflow that waits has no use for: the calls that it has seen the end of, where there are
+        few; those of many are dropped as more are made."""
+        if len(self.calls) <= _KEPT_ENDED:
+            self.prune_calls()
 
     def wait_until(self, predicate: Callable[[], Any]) -> WorkflowFuture[None]:
         """A future that ends when a condition holds; it is asked whenever nothing else is ready."""
