@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 from dapr.ext.workflow._durabletask import worker as engine
 from dapr.ext.workflow._durabletask.aio.orchestrator import SandboxMode
 from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, StickyStats
+from dapr.ext.workflow._durabletask.internal.arguments import check, check_flag, check_id, count, seconds, wrong_type
 from dapr.ext.workflow._durabletask.internal.shared import ClientInterceptor
 from dapr.ext.workflow._durabletask.listener import WorkerListener
 from dapr.ext.workflow._durabletask.replay.standing import StandingTask
@@ -56,7 +57,8 @@ class WorkflowRuntime:
         interceptors: Sync gRPC client interceptors for every call. Default: none.
         maximum_concurrent_activity_work_items: Activities at once. Default: 100 for each CPU.
         maximum_concurrent_orchestration_work_items: Workflow turns at once. Default: 100 for each CPU.
-        maximum_thread_pool_workers: Threads for sync activities. Default: the number of CPUs plus 4.
+        maximum_thread_pool_workers: Threads for sync activities; one whose activity waits for a workflow by the
+            client's `wait_for_...` does not count. Default: the number of CPUs plus 4.
         worker_ready_timeout: How long `start` waits for the worker to be ready once it is connected, in seconds.
             Default: 30.
         max_grpc_message_length: The limit of gRPC messages in both directions, in bytes. Default: the engine's own.
@@ -80,7 +82,7 @@ class WorkflowRuntime:
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
-        TypeError: `data_converter` is no converter.
+        TypeError: An argument is of a wrong type; the message names it, as those of all calls do.
     """
 
     def __init__(
@@ -107,6 +109,13 @@ class WorkflowRuntime:
         outbound_interceptors: Sequence[WorkflowOutboundInterceptor[Any, Any]] | None = None,
     ) -> None:
         self._logger = Logger('WorkflowRuntime', logger_options)
+        seconds('worker_ready_timeout', worker_ready_timeout)
+        seconds('history_cache_ttl', history_cache_ttl)
+        seconds('blocked_warning_after', blocked_warning_after)
+        history_cache_max_instances = count('history_cache_max_instances', history_cache_max_instances)
+        history_cache_max_bytes = count('history_cache_max_bytes', history_cache_max_bytes)
+        check_flag('disable_stateful_history', disable_stateful_history)
+        check_flag('disable_sticky_execution', disable_sticky_execution)
         self._worker_ready_timeout = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._registered: dict[tuple[str, tuple[int, int]], str] = {}
         self._interceptions = Interceptions(runtime_interceptors, outbound_interceptors)
@@ -197,6 +206,8 @@ class WorkflowRuntime:
         """
         if not name:
             raise ValueError('A non-empty orchestrator name is required.')
+        check('version_name', version_name, str)
+        check_flag('is_latest', is_latest)
         version = version_name or getattr(fn, '__name__', None)
         if not version:
             raise ValueError(f'{fn!r} has no name that its version could go by: give version_name=...')
@@ -292,6 +303,7 @@ class WorkflowRuntime:
             RuntimeError: It is running already, was shut down before work was coming, or lost its connection at once
                 and was not ready again within `worker_ready_timeout`; then it is shut down.
         """
+        seconds('timeout', timeout)
         try:
             self.__worker.start(*(() if timeout is None else (timeout,)))
         except Exception:
@@ -315,7 +327,9 @@ class WorkflowRuntime:
         Returns:
             False when the time is over. Another thread may start the runtime meanwhile.
         """
-        deadline = time.monotonic() + timeout
+        if timeout is None:
+            raise wrong_type('timeout', timeout, 'a number of seconds')
+        deadline = time.monotonic() + seconds('timeout', timeout)
         while not self.__worker.is_worker_ready():
             left = min(_LOOK_SECONDS, deadline - time.monotonic())
             if left <= 0:
@@ -335,6 +349,7 @@ class WorkflowRuntime:
             timeout: How long to wait at most, in seconds. None (default): 25, so that a pod ends within the 30 s that
                 Kubernetes gives it.
         """
+        seconds('timeout', timeout)
         self._started.clear()
         self.__worker.stop(*(() if timeout is None else (timeout,)))
 
@@ -375,6 +390,7 @@ class WorkflowRuntime:
             One entry for a generator; one for each task of a workflow in `async def`. Empty when the runtime does not
             keep it: it has ended, runs at this moment, belongs to another worker, or sticky execution is off.
         """
+        check_id(instance_id)
         return self.__worker.standing(instance_id)
 
     @property
@@ -402,6 +418,7 @@ class WorkflowRuntime:
                 f'{what} cannot be registered as {"an activity" if kind == "Activity" else "a workflow"}: give a '
                 'function, a method, or an object with __call__.'
             )
+        check('name', name, str)
         present = given_name(fn)
         registered = self._registered.get((kind, identity_of(fn)))
         if registered is not None:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from dapr.ext.workflow._durabletask import dispatch as dispatch_module
-from dapr.ext.workflow._durabletask.dispatch import ConcurrencyOptions, Dispatcher
+from dapr.ext.workflow._durabletask.dispatch import ConcurrencyOptions, Dispatcher, join_all
+from dapr.ext.workflow._durabletask.internal.lending import lent_while_waiting
+from dapr.ext.workflow._durabletask.status import Slots
 from tests.support.fake_sidecar import DEADLINE_SECONDS
 
 LOGGER = logging.getLogger('tests.worker')
@@ -143,6 +145,55 @@ def test_the_limit_of_activities_holds_for_sync_ones_too(new_dispatcher: Callabl
     jobs.go_on.set()
     jobs.wait_for_done(4)
     assert jobs.most == 1
+
+
+def test_a_thread_that_only_waits_is_lent_to_the_others(new_dispatcher: Callable[..., Dispatcher], jobs: Jobs) -> None:
+    dispatcher = new_dispatcher(maximum_thread_pool_workers=2)
+    ends = threading.Event()
+    lent: list[threading.Thread] = []
+
+    def only_wait(_: Any) -> None:
+        lent.append(threading.current_thread())
+        with lent_while_waiting():
+            assert ends.wait(DEADLINE_SECONDS)
+
+    for number in range(5):
+        dispatcher.activity(only_wait, number)
+    for number in range(6):
+        dispatcher.activity(jobs.run, number)
+    jobs.wait_for_running(2)
+    assert len(lent) == 5
+    assert dispatcher.slots()[1] == Slots('activity', 2, 2)
+    ends.set()
+    assert join_all(lent, time.monotonic() + DEADLINE_SECONDS)  # above the limit they end
+    jobs.go_on.set()
+    jobs.wait_for_done(6)
+    for number in range(6, 12):
+        dispatcher.activity(jobs.run, number)
+    jobs.wait_for_done(12)
+    assert jobs.most == 2
+
+
+def test_no_more_threads_are_lent_than_activities_may_run(
+    new_dispatcher: Callable[..., Dispatcher], jobs: Jobs
+) -> None:
+    dispatcher = new_dispatcher(maximum_thread_pool_workers=1, maximum_concurrent_activity_work_items=3)
+
+    def only_wait(argument: Any) -> None:
+        with lent_while_waiting():
+            jobs.run(argument)
+
+    for number in range(9):
+        dispatcher.activity(only_wait, number)
+    jobs.wait_for_running(3)
+    jobs.go_on.set()
+    jobs.wait_for_done(9)
+    assert jobs.most == 3
+
+
+def test_a_wait_on_a_thread_of_its_own_is_no_matter_of_a_pool() -> None:
+    with lent_while_waiting():
+        pass
 
 
 def test_turn_threads_are_capped(new_dispatcher: Callable[..., Dispatcher], jobs: Jobs) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dapr.ext.workflow._durabletask.dispatch import Dispatcher
+from dapr.ext.workflow._durabletask.transport import settling
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from tests.support.fake_sidecar import DEADLINE_SECONDS, FakeSidecar
 from tests.support.interceptors import GeneratorInterceptor
@@ -148,6 +151,25 @@ def test_a_sidecar_that_takes_no_answers_does_not_hold_up_the_stop(
     sidecar.stop()  # ends the calls, and with them the threads and the channel
 
 
+def test_the_stop_does_not_poll_for_the_end_of_its_threads(
+    sidecar: FakeSidecar, new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joins: list[float] = []
+    join_threads = Dispatcher.join
+
+    def counted(dispatcher: Dispatcher, deadline: float) -> bool:
+        joins.append(deadline)
+        return join_threads(dispatcher, deadline)
+
+    monkeypatch.setattr(Dispatcher, 'join', counted)
+    worker = new_worker()
+    worker.start()
+    sidecar.push(activity_item('echo'), activity_item('echo_async', '[0]'), turn_item())
+    sidecar.wait_for(lambda: len(sidecar.answers) == 3)
+    worker.stop()
+    assert len(joins) <= 3
+
+
 @pytest.mark.parametrize('kind', ['turn', 'activity', 'async'])
 def test_the_worker_can_be_stopped_by_what_it_runs(sidecar: FakeSidecar, new_worker: NewWorker, kind: str) -> None:
     stopped = threading.Event()
@@ -231,3 +253,31 @@ def test_items_that_come_while_stopping_are_left_to_the_sidecar(sidecar: FakeSid
     gate.open()
     join(stopping)
     assert [answer.message.completionToken for answer in sidecar.answers] in (['runs'], ['runs', 'waits'])
+
+
+@pytest.mark.parametrize('is_followed', [False, True], ids=['alone', 'with its turn'])
+def test_the_stream_outlives_a_result_until_its_turn_has_come_or_for_a_moment(
+    sidecar: FakeSidecar, new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch, is_followed: bool
+) -> None:
+    # A daprd stores a result after it has acknowledged it, unless its last worker has gone by then.
+    monkeypatch.setattr(settling, 'SETTLE_SECONDS', 60.0 if is_followed else 0.25)
+    gate = Gate()
+
+    def slow(ctx: Any, _: Any) -> None:
+        gate.pass_through()
+
+    worker = new_worker()
+    worker.add_activity(slow)
+    worker.start()
+    sidecar.push(activity_item('slow'))
+    gate.wait_until_reached()
+    stopping = in_thread(worker.stop)
+    before_the_result = time.monotonic()
+    gate.open()
+    sidecar.wait_for_answers(1)
+    if is_followed:
+        sidecar.push(turn_item('any'))
+    sidecar.wait_for(lambda: not sidecar.open_streams)
+    assert is_followed or time.monotonic() - before_the_result >= 0.25
+    join(stopping)
+    assert len(sidecar.answers) == 1

@@ -18,9 +18,11 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from dapr.ext.workflow._durabletask.internal.arguments import count
+from dapr.ext.workflow._durabletask.internal.lending import belong_to
 from dapr.ext.workflow._durabletask.status import Slots
 
 # A turn's thread also waits for the sidecar to commit it, so there must be many more than cores; but with more than
@@ -40,7 +42,12 @@ class ConcurrencyOptions:
             for each CPU.
         maximum_concurrent_orchestration_work_items: Workflow turns at once; more than 32 never are. Default: 100 for
             each CPU.
-        maximum_thread_pool_workers: Threads for sync activities. Default: the number of CPUs plus 4.
+        maximum_thread_pool_workers: Threads for sync activities; one whose activity waits for a workflow by the
+            client's `wait_for_...` does not count. Default: the number of CPUs plus 4.
+
+    Raises:
+        TypeError: One is no number.
+        ValueError: One is no whole number.
     """
 
     def __init__(
@@ -50,6 +57,12 @@ class ConcurrencyOptions:
         maximum_thread_pool_workers: int | None = None,
     ) -> None:
         cpus = os.cpu_count() or 1
+        for argument, value in (
+            ('maximum_concurrent_activity_work_items', maximum_concurrent_activity_work_items),
+            ('maximum_concurrent_orchestration_work_items', maximum_concurrent_orchestration_work_items),
+            ('maximum_thread_pool_workers', maximum_thread_pool_workers),
+        ):
+            count(argument, value)
         self.maximum_concurrent_activity_work_items = _or_default(maximum_concurrent_activity_work_items, 100 * cpus)
         self.maximum_concurrent_orchestration_work_items = _or_default(
             maximum_concurrent_orchestration_work_items, 100 * cpus
@@ -58,26 +71,33 @@ class ConcurrencyOptions:
 
 
 def _or_default(value: int | None, default: int) -> int:
-    return default if value is None or value <= 0 else value
+    return default if value is None or value <= 0 else int(value)
 
 
 class ThreadPool:
     """Threads that each take one job after the other.
 
+    A thread that only waits can be lent (see `lending`): then it is not counted, and another one may take its place.
+
     Args:
         name: What its threads are called, with a number.
-        limit: How many threads there are at most.
+        limit: How many threads there are at most, without those that are lent.
         logger: Where a job that raises is told.
+        most: How many threads there are at most, with those that are lent. Default: as many as `limit`.
     """
 
-    def __init__(self, name: str, limit: int, logger: logging.Logger) -> None:
+    def __init__(self, name: str, limit: int, logger: logging.Logger, most: int | None = None) -> None:
         self.threads: list[threading.Thread] = []
         self._name = name
         self._limit = limit
+        self._most = limit if most is None else most
         self._logger = logger
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[Callable[[Any], None], Any] | None] = queue.SimpleQueue()
         self._jobs = 0  # waiting or running
+        self._working = 0  # threads that take jobs
+        self._lent = 0  # of these, those that only wait
+        self._made = 0
         self._closed = False
 
     def submit(self, run: Callable[[Any], None], argument: Any) -> None:
@@ -85,12 +105,36 @@ class ThreadPool:
         with self._lock:
             if self._closed:
                 return
-            if self._jobs >= len(self.threads) < self._limit:
-                thread = threading.Thread(target=self._work, name=f'{self._name}-{len(self.threads) + 1}', daemon=True)
-                thread.start()
-                self.threads.append(thread)
+            self._grow_for(self._jobs + 1)
             self._jobs += 1
             self._queue.put((run, argument))
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[None]:
+        """While it is entered, the calling thread, one of the pool's, only waits: another one may take its place."""
+        with self._lock:
+            self._lent += 1
+            if not self._closed:
+                with contextlib.suppress(RuntimeError):  # no thread can be started: the wait goes on all the same
+                    self._grow_for(self._jobs)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lent -= 1
+
+    def _grow_for(self, jobs: int) -> None:
+        """Starts a thread, if there are too few for so many jobs and it may have one more."""
+        if jobs <= self._working or self._working >= self._capacity():
+            return
+        self._made += 1
+        thread = threading.Thread(target=self._work, name=f'{self._name}-{self._made}', daemon=True)
+        thread.start()
+        self._working += 1
+        self.threads = [*(each for each in self.threads if each.is_alive()), thread]
+
+    def _capacity(self) -> int:
+        return min(self._limit + self._lent, self._most)
 
     @property
     def waiting(self) -> int:
@@ -99,7 +143,7 @@ class ThreadPool:
 
     def slots(self) -> tuple[int, int]:
         """How many jobs run, and how many can."""
-        return max(0, min(self._limit, self._jobs - self._queue.qsize())), self._limit
+        return max(0, min(self._limit, self._jobs - self._queue.qsize() - self._lent)), self._limit
 
     def close(self, *, finish: bool) -> None:
         """Takes no more jobs; the threads end after the one that they run.
@@ -121,6 +165,7 @@ class ThreadPool:
                 self._queue.get_nowait()
 
     def _work(self) -> None:
+        belong_to(self)
         while True:
             job = self._queue.get()
             if job is None:
@@ -133,6 +178,9 @@ class ThreadPool:
             del job, run, argument  # an idle thread keeps no work item alive
             with self._lock:
                 self._jobs -= 1
+                if self._working > self._capacity():  # one that was lent is back
+                    self._working -= 1
+                    return
 
 
 class EventLoop:
@@ -280,7 +328,7 @@ class Dispatcher:
         turns = min(options.maximum_concurrent_orchestration_work_items, MAX_TURN_THREADS)
         threads = min(options.maximum_thread_pool_workers, activities)
         self._turns = ThreadPool('dapr-workflow-turn', turns, logger)
-        self._sync_activities = ThreadPool('dapr-workflow-activity', threads, logger)
+        self._sync_activities = ThreadPool('dapr-workflow-activity', threads, logger, activities)
         self._async_activities = EventLoop('dapr-workflow-async-activities', activities, logger)
         self._answers = ThreadPool('dapr-workflow-answer', min(activities, MAX_SEND_THREADS), logger)
 

@@ -27,6 +27,7 @@ from dapr.ext.workflow._durabletask.history.stats import HistoryCacheStats, Stic
 from dapr.ext.workflow._durabletask.history.sticky import StickyInstances
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
+from dapr.ext.workflow._durabletask.internal.arguments import seconds
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.internal.homes import claim
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
@@ -41,13 +42,16 @@ from dapr.ext.workflow._durabletask.replay.executor import _OrchestrationExecuto
 from dapr.ext.workflow._durabletask.replay.instance import ExecutionResults
 from dapr.ext.workflow._durabletask.replay.registry import _Registry
 from dapr.ext.workflow._durabletask.replay.standing import StandingTask, standing
-from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification, every_nth_turn
+from dapr.ext.workflow._durabletask.replay.verification import ReplayVerification, VerifiedContext, every_nth_turn
 from dapr.ext.workflow._durabletask.running import RunningWork, describe
 from dapr.ext.workflow._durabletask.status import RunningActivity, RunningTurn, WorkerStatus
 from dapr.ext.workflow._durabletask.transport import settings
+from dapr.ext.workflow._durabletask.transport.abilities import SidecarAbilities
 from dapr.ext.workflow._durabletask.transport.completions import Completions
 from dapr.ext.workflow._durabletask.transport.connection import Connections
+from dapr.ext.workflow._durabletask.transport.gevent_hint import tell_of_gevent
 from dapr.ext.workflow._durabletask.transport.history import HistoryFetch
+from dapr.ext.workflow._durabletask.transport.settling import Settling
 from dapr.ext.workflow._durabletask.transport.sizes import SizeWatch
 from dapr.ext.workflow._durabletask.transport.stream import STREAM_CHANNEL_OPTIONS, WorkItemStream
 from dapr.ext.workflow._durabletask.turns import Dispatch, Turns
@@ -249,6 +253,7 @@ class TaskHubGrpcWorker:
             RuntimeError: The worker is running already, or was stopped before the stream was open.
             ValueError: A setting of the channel can't be read.
         """
+        seconds('timeout', timeout)
         with self._lock:
             if self._run is not None:
                 raise RuntimeError('The worker is already running. Stop it before it is started again.')
@@ -383,6 +388,7 @@ class TaskHubGrpcWorker:
             raise RuntimeError(f'{what} cannot be added while the worker is running. Add them before `start`.')
 
     def _connect(self) -> grpc.Channel:
+        tell_of_gevent(self._logger)
         # Looked up on its module each time: packages replace it to make channels of their own.
         return shared.get_grpc_channel(
             self._host_address, self._secure_channel, self._interceptors, options=self._channel_options
@@ -425,11 +431,13 @@ class _Run:
         self._connections = Connections(logger)
         self._listeners = listeners
         sizes = SizeWatch(logger)
+        self._settling = Settling()
         completions = Completions(
             self._connections,
             logger,
             on_failure=None if listeners is None else listeners.answer_failed,
             sizes=sizes,
+            settling=self._settling,
         )
         self._fence = DispatchFence()
         self._sticky = sticky
@@ -440,7 +448,7 @@ class _Run:
         every = every_nth_turn()
         forgotten_yield.mode()  # raises where it makes no sense
         self._turns = Turns(
-            _OrchestrationExecutor(registry, logger),
+            _OrchestrationExecutor(registry, logger, VerifiedContext if every else _RuntimeOrchestrationContext),
             completions,
             logger,
             self._resolver,
@@ -449,6 +457,7 @@ class _Run:
             self._give_up_stream,
             self.running,
             listeners,
+            SidecarAbilities(self._connections),
         )
         self.dispatcher = Dispatcher(options, logger)
         self._activities = Activities(
@@ -506,6 +515,7 @@ class _Run:
         self._connections.drain()
         self.dispatcher.close()
         is_finished = self._join(min(deadline, started + _FINISH_SECONDS), deadline)
+        self._settling.wait(deadline)
         self.stream.stop()
         if not is_finished:
             # Cancelled before the end, not at it: they have `finally` blocks, and may still answer.
@@ -542,7 +552,8 @@ class _Run:
                 self._logger.info(
                     'Stopping: waiting up to %.0f s for %s.', max(0.0, deadline - now), describe(self.running)
                 )
-            if self.dispatcher.join(min(until, max(now, self._tell_at))):
+            told_next = self._tell_at if self._tell_at > now else now + _TELL_SECONDS
+            if self.dispatcher.join(min(until, told_next)):
                 return True
             if time.monotonic() >= until:
                 return False
@@ -551,6 +562,7 @@ class _Run:
         """Passes a work item on to where it runs."""
         kind = item.WhichOneof('request')
         if kind == 'workflowRequest':
+            self._settling.turn_came(item.workflowRequest)
             # Here, on the reader's thread, the order of the dispatches is the stream's.
             ticket = self._fence.enter(item.workflowRequest.instanceId)
             try:

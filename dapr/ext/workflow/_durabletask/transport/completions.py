@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 import grpc
@@ -13,6 +14,7 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.tracing import untraced
 from dapr.ext.workflow._durabletask.transport.connection import Connection, Connections, NotConnectedError
 from dapr.ext.workflow._durabletask.transport.errors import code_of, describe, details_of, status_of
+from dapr.ext.workflow._durabletask.transport.settling import Settling
 from dapr.ext.workflow._durabletask.transport.sizes import SizeWatch
 
 SEND_TIMEOUT_SECONDS = 30.0
@@ -35,6 +37,7 @@ class Completions:
         on_failure: Called when an answer did not arrive: with its kind and the reason, see
             `WorkerListener.answer_failed`. Default: no one is told.
         sizes: Is told when the sidecar refuses a message for its size. Default: no one is told.
+        settling: Is told of each result of an activity that has arrived. Default: no one is told.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Completions:
         reconnect_timeout: float = RECONNECT_TIMEOUT_SECONDS,
         on_failure: Callable[[str, str], None] | None = None,
         sizes: SizeWatch | None = None,
+        settling: Settling | None = None,
     ) -> None:
         self._connections = connections
         self._logger = logger
@@ -53,6 +57,7 @@ class Completions:
         self._reconnect_timeout = reconnect_timeout
         self._on_failure = on_failure
         self._sizes = sizes
+        self._settling = settling
 
     def complete_turn(self, response: pb.WorkflowResponse) -> bool:
         """Answers a turn.
@@ -126,7 +131,8 @@ class Completions:
         connection.stub.CompleteOrchestratorTask(response, timeout=self._send_timeout)
 
     def _send_activity(self, connection: Connection, response: pb.ActivityResponse) -> None:
-        connection.stub.CompleteActivityTask(response, timeout=self._send_timeout)
+        with nullcontext() if self._settling is None else self._settling.sending(response.instanceId):
+            connection.stub.CompleteActivityTask(response, timeout=self._send_timeout)
 
 
 def _name(answer: pb.WorkflowResponse | pb.ActivityResponse) -> str:

@@ -11,10 +11,12 @@ import logging
 import threading
 import time
 from types import TracebackType
+from typing import Literal
 
 import grpc
 
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
+from dapr.ext.workflow._durabletask.transport.runtime import Runtime
 
 
 class NotConnectedError(Exception):
@@ -29,14 +31,16 @@ class Connection:
         stub: The service on it.
         knows_workflow_task: Whether the sidecar has `CompleteWorkflowTask`; older ones have `CompleteOrchestratorTask`
             alone. True until an answer shows otherwise, and only ever set to False, by whoever got that answer.
+        runtime: What daprd says of itself; False: the sidecar is no daprd. None until `SidecarAbilities` has asked.
     """
 
-    __slots__ = ('_calls', '_closing', '_retired', 'channel', 'knows_workflow_task', 'stub')
+    __slots__ = ('_calls', '_closing', '_retired', 'channel', 'knows_workflow_task', 'runtime', 'stub')
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
         self.stub = stubs.TaskHubSidecarServiceStub(channel)
         self.knows_workflow_task = True
+        self.runtime: Runtime | Literal[False] | None = None
         self._calls = 0
         self._retired = False
         self._closing = False
