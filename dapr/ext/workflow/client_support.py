@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from dapr.ext.workflow._durabletask.clients import state as client_state
+from dapr.ext.workflow._durabletask.internal.arguments import check, check_flag, count, wrong_type
 from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.logger.logger import configure
@@ -23,8 +24,13 @@ def engine_arguments(
     """What the engine's worker and its clients are made with.
 
     Raises:
+        TypeError: An argument is of a wrong type.
         ValueError: A setting cannot be read; the message names it.
     """
+    check('host', host, str)
+    if isinstance(port, bool) or not isinstance(port, (str, int, type(None))):
+        raise wrong_type('port', port, 'a str or an int')
+    max_grpc_message_length = count('max_grpc_message_length', max_grpc_message_length)
     if logger_options is not None:
         configure(logger_options)
     return {
@@ -37,6 +43,16 @@ def engine_arguments(
 def given(**options: Any) -> dict[str, Any]:
     """The options that are not None. Clients of others that stand in for the engine's need not know of new ones."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def flag(argument: str, value: bool) -> dict[str, Any]:
+    """An option that is off by default, as `given` gives those that are None by default.
+
+    Raises:
+        TypeError: It is no bool.
+    """
+    check_flag(argument, value)
+    return {argument: value} if value else {}
 
 
 def as_state(

@@ -8,6 +8,7 @@ from typing import Final
 
 import grpc
 
+from dapr.ext.workflow._durabletask.internal.arguments import check, check_flag, check_moment, wrong_type
 from dapr.ext.workflow._durabletask.transport.errors import details_of, status_of
 from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 
@@ -23,9 +24,11 @@ class Choice:
         created_from: Created then or later (without a time zone: UTC); None: whenever.
         created_to: Created then or before (without a time zone: UTC); None: whenever.
         statuses: In one of these.
+        recursive: Looked at alone: what the clients purge with, before any of it is asked for.
+        force: The same.
 
     Raises:
-        TypeError: A limit is of another type.
+        TypeError: One of these is of another type.
         ValueError: Both `older_than` and `created_to` are given, or the age is negative.
     """
 
@@ -35,10 +38,15 @@ class Choice:
         created_from: datetime | None,
         created_to: datetime | None,
         statuses: Collection[WorkflowStatus],
+        recursive: bool,
+        force: bool,
     ) -> None:
+        check_flag('recursive', recursive)
+        check_flag('force', force)
+        check_moment('created_from', created_from)
+        check_moment('created_to', created_to)
         if older_than is not None:
-            if not isinstance(older_than, timedelta):
-                raise TypeError(f'older_than is a timedelta, got {type(older_than).__name__}.')
+            check('older_than', older_than, timedelta)
             if created_to is not None:
                 raise ValueError('older_than and created_to say the same: give one of them.')
             if older_than < timedelta(0):
@@ -46,6 +54,11 @@ class Choice:
             created_to = datetime.now(timezone.utc) - older_than
         self._from = _utc(created_from)
         self._to = _utc(created_to)
+        if isinstance(statuses, str) or not isinstance(statuses, Collection):
+            raise wrong_type('statuses', statuses, 'a list or a set of WorkflowStatus')
+        for status in statuses:
+            if not isinstance(status, WorkflowStatus):
+                raise wrong_type('each of statuses', status, 'a WorkflowStatus')
         self._statuses = frozenset(statuses)
 
     def fits(self, state: WorkflowState) -> bool:

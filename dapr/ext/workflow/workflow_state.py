@@ -54,7 +54,8 @@ class WorkflowState:
 
     All that the engine's state has can be read here, too: `instance_id`, `name`, `created_at`, `last_updated_at`
     (naive, UTC), `serialized_input`, `serialized_output`, `serialized_custom_status` (JSON, or None),
-    `failure_details` (or None), and `raise_if_failed()`.
+    `metadata` (what the workflow was started with beside its input), `failure_details` (or None), and
+    `raise_if_failed()`.
 
     Args:
         state: The state as the engine's client gives it.
@@ -68,6 +69,7 @@ class WorkflowState:
     serialized_input: str | None
     serialized_output: str | None
     serialized_custom_status: str | None
+    metadata: dict[str, str]
     failure_details: FailureDetails | None
     raise_if_failed: Callable[[], None]
 
@@ -123,6 +125,15 @@ class WorkflowState:
         """What the workflow came to, as a value. Arguments, result and errors as for `input`."""
         return self.__read('output', self.__obj.serialized_output, type)
 
+    @overload
+    def custom_status(self, type: type[T]) -> T: ...
+    @overload
+    def custom_status(self, type: Any = None) -> Any: ...
+    def custom_status(self, type: Any = None) -> Any:
+        """The status that the workflow has set, as a value, where it has encoded one as JSON. Arguments, result and
+        errors as for `input`; what is not JSON stands in `serialized_custom_status`."""
+        return self.__read('custom status', self.__obj.serialized_custom_status, type)
+
     def __read(self, what: str, text: str | None, target_type: Any) -> Any:
         try:
             return (self.__converter or _DEFAULT_CONVERTER).deserialize(text, target_type)
@@ -130,8 +141,8 @@ class WorkflowState:
             raise_unreadable(f"{what} of the workflow '{self.__obj.instance_id}'", error)
 
     def to_json(self) -> dict[str, Any]:
-        """The state as a dict. Its times are datetimes, its status is the status's name, and `failure_details` is only
-        there when the workflow failed."""
+        """The state as a dict. Its times are datetimes, its status is the status's name, `failure_details` is only
+        there when the workflow failed, and `metadata` when there is some."""
         state = self.__obj
         result: dict[str, Any] = {
             'instance_id': state.instance_id,
@@ -143,6 +154,9 @@ class WorkflowState:
             'serialized_output': state.serialized_output,
             'serialized_custom_status': state.serialized_custom_status,
         }
+        metadata = getattr(state, 'metadata', None)  # states that tests of apps make may lack it
+        if metadata:
+            result['metadata'] = metadata
         failure = state.failure_details
         if failure is not None:
             result['failure_details'] = {

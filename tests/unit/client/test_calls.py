@@ -303,7 +303,7 @@ def test_an_instance_id_is_required(
 ) -> None:
     with pytest.raises(ValueError, match='A non-empty instance id is required'):
         getattr(client, method)('', *arguments)
-    with pytest.raises(TypeError, match='An instance id is a str; got NoneType'):
+    with pytest.raises(TypeError, match='instance_id must be a str, not NoneType'):
         getattr(client, method)(None, *arguments)
     assert sidecar.received == []
 

@@ -18,6 +18,7 @@ from dapr.ext.workflow import (
 )
 from dapr.ext.workflow._durabletask.clients import starting
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import sealed
 from tests.support.scripted_sidecar import ScriptedSidecar, Twin
 
 NO_WORKER = (
@@ -165,6 +166,14 @@ class TestOnceOnly:
         assert (first.enforceUniqueInstanceId, second.enforceUniqueInstanceId) == (False, True)
         assert first.instanceId == second.instanceId
 
+    def test_one_with_metadata_is_known_again(
+        self, client: Any, sidecar: ScriptedSidecar, short_attempts: None
+    ) -> None:
+        sidecar.script('StartInstance', UNANSWERED)
+        sidecar.script('GetInstance', instance(payload=sealed('1', {'tenant': 'acme'})))
+        assert client.schedule_new_orchestration('w', input=1, instance_id='i', metadata={'tenant': 'acme'}) == 'i'
+        assert asked(sidecar).count('StartInstance') == 1
+
     def test_the_id_is_taken_by_the_first_attempt(self, client: Any, sidecar: ScriptedSidecar) -> None:
         sidecar.script('StartInstance', LOST, TAKEN)
         sidecar.script('GetInstance', MISSING, instance())
@@ -172,8 +181,13 @@ class TestOnceOnly:
 
     @pytest.mark.parametrize(
         'other',
-        [instance(payload='2'), instance(age=timedelta(minutes=1)), instance(name='x')],
-        ids=['other input', 'older', 'other name'],
+        [
+            instance(payload='2'),
+            instance(payload=sealed('1', {'tenant': 'acme'})),
+            instance(age=timedelta(minutes=1)),
+            instance(name='x'),
+        ],
+        ids=['other input', 'other metadata', 'older', 'other name'],
     )
     def test_the_id_is_taken_by_another(self, client: Any, sidecar: ScriptedSidecar, other: Any) -> None:
         sidecar.script('StartInstance', LOST, TAKEN)

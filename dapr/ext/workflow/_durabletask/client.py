@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -40,9 +40,11 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from dapr.ext.workflow._durabletask.internal.homes import claim
+from dapr.ext.workflow._durabletask.internal.lending import lent_while_waiting
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.call_metadata import with_call_metadata
+from dapr.ext.workflow._durabletask.transport.gevent_hint import tell_of_gevent
 from dapr.ext.workflow._durabletask.transport.settings import outgoing_metadata
 
 __all__ = [
@@ -117,7 +119,9 @@ class TaskHubGrpcClient:
     ) -> None:
         self._payloads = payloads
         self._logger = shared.get_logger('client', log_handler, log_formatter)
-        self._limits = Limits(checked_seconds(call_timeout), checked_seconds(retry_timeout) or 0.0)
+        self._limits = Limits(
+            checked_seconds(call_timeout, 'call_timeout'), checked_seconds(retry_timeout, 'retry_timeout') or 0.0
+        )
         self._owns_channel = channel is None
         self._host_address = None
         if channel is None:
@@ -126,6 +130,7 @@ class TaskHubGrpcClient:
             outgoing = outgoing_metadata(metadata)
             if outgoing:
                 chain.append(DefaultClientInterceptorImpl(outgoing))
+            tell_of_gevent(self._logger)
             # Looked up on its module each time: packages replace it to make channels of their own.
             channel = shared.get_grpc_channel(
                 host_address=self._host_address,
@@ -177,7 +182,7 @@ class TaskHubGrpcClient:
             SidecarUnavailableError: It has not answered within the time.
             grpc.RpcError: It refuses, as with a wrong API token.
         """
-        self._hold(wait_for_sidecar(checked_seconds(timeout) or 0.0, self._logger))
+        self._hold(wait_for_sidecar(timeout, self._logger))
 
     def schedule_new_orchestration(
         self,
@@ -190,6 +195,7 @@ class TaskHubGrpcClient:
         app_id: str | None = None,
         enforce_unique_instance_id: bool = False,
         timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Starts an orchestration. Returns when its first turn has run, or at once when it is scheduled for later.
 
@@ -204,6 +210,8 @@ class TaskHubGrpcClient:
                 is replaced.
             timeout: For how many seconds at most. None (default): the client's `call_timeout`. What has been created by
                 then stays, and starts when a worker takes it.
+            metadata: What goes with the input, as headers do; the orchestration finds it in its `execution_info`. None
+                (default): nothing.
 
         Returns:
             The instance id.
@@ -217,7 +225,7 @@ class TaskHubGrpcClient:
         if reuse_id_policy is not None:
             requests.warn_of_reuse_policy(self._logger)
         operation = requests.schedule(
-            name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads
+            name, input, instance_id, start_at, enforce_unique_instance_id, app_id, self._payloads, metadata
         )
         return self._hold(start(operation, self._limits, checked_seconds(timeout), self._logger))
 
@@ -266,7 +274,8 @@ class TaskHubGrpcClient:
             grpc.RpcError: The sidecar refuses; or, without a limit, it has been out of reach for 30 s.
         """
         operation = requests.wait_for_start(instance_id, fetch_payloads, timeout, app_id)
-        return self._hold(wait(operation, raise_on_stalled, self._logger))
+        with lent_while_waiting():
+            return self._hold(wait(operation, raise_on_stalled, self._logger))
 
     def wait_for_orchestration_completion(
         self,
@@ -296,7 +305,8 @@ class TaskHubGrpcClient:
             grpc.RpcError: The sidecar refuses; or, without a limit, it has been out of reach for 30 s.
         """
         operation = requests.wait_for_completion(instance_id, fetch_payloads, timeout, app_id)
-        return self._hold(wait(operation, raise_on_stalled, self._logger))
+        with lent_while_waiting():
+            return self._hold(wait(operation, raise_on_stalled, self._logger))
 
     def raise_orchestration_event(
         self, instance_id: str, event_name: str, *, data: Any | None = None, app_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, overload
 from grpc import RpcError
 
 from dapr.ext.workflow._durabletask.aio import client as engine
+from dapr.ext.workflow._durabletask.clients.requests import check_new_id, checked_seconds
+from dapr.ext.workflow._durabletask.metadata import checked
 from dapr.ext.workflow.client_support import (
     as_state,
     engine_arguments,
+    flag,
     given,
     rerun_input,
     warn_of_reuse_policy,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from dapr.ext.workflow._durabletask.call_types import InputOf, TInput
+    from dapr.ext.workflow._durabletask.internal import protos as pb
     from dapr.ext.workflow.schedule_types import ScheduledWithInput, ScheduledWithoutInput, ScheduleOptions
 
 __all__ = ['DaprWorkflowClient']
@@ -69,7 +73,7 @@ class DaprWorkflowClient:
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
-        TypeError: `data_converter` is no converter.
+        TypeError: An argument is of a wrong type; the message names it, as those of all calls do.
     """
 
     def __init__(
@@ -142,6 +146,7 @@ class DaprWorkflowClient:
         reuse_id_policy: Any = None,
         app_id: str | None = None,
         timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Starts a workflow. Returns when its first turn has run, or at once when it is scheduled for later.
 
@@ -155,6 +160,8 @@ class DaprWorkflowClient:
             timeout: For how many seconds at most. None (default): the client's `call_timeout`. While no worker takes
                 the instance the call waits, and a warning says so; what has been created by the end of the time
                 stays, and starts when a worker takes it.
+            metadata: What goes with the input, as headers do: the workflow finds it in its `execution_info`, and it
+                goes on with what that calls. None (default): nothing.
 
         Returns:
             The instance id.
@@ -172,10 +179,17 @@ class DaprWorkflowClient:
                 input=input,
                 instance_id=instance_id,
                 start_at=start_at,
-                **given(app_id=app_id, timeout=timeout),
+                **given(app_id=app_id, timeout=timeout, metadata=metadata),
             )
         request = ScheduleWorkflowRequest(
-            name_of(workflow), input, instance_id, start_at, reuse_id_policy, app_id, timeout
+            name_of(workflow),
+            input,
+            instance_id,
+            start_at,
+            reuse_id_policy,
+            app_id,
+            timeout,
+            None if metadata is None else checked(metadata),
         )
         new_id = self._schedule(request)
         started: str = await new_id if inspect.isawaitable(new_id) else new_id
@@ -187,7 +201,7 @@ class DaprWorkflowClient:
             input=request.input,
             instance_id=request.instance_id,
             start_at=request.start_at,
-            **given(app_id=request.app_id, timeout=request.timeout),
+            **given(app_id=request.app_id, timeout=request.timeout, metadata=request.metadata),
         )
 
     async def get_workflow_state(
@@ -240,8 +254,9 @@ class DaprWorkflowClient:
             await self.__obj.wait_for_orchestration_start(
                 instance_id,
                 fetch_payloads=fetch_payloads,
-                timeout=timeout_in_seconds,
-                **given(app_id=app_id, raise_on_stalled=raise_on_stalled or None),
+                timeout=checked_seconds(timeout_in_seconds, 'timeout_in_seconds'),
+                **given(app_id=app_id),
+                **flag('raise_on_stalled', raise_on_stalled),
             ),
             self._data_converter,
         )
@@ -276,8 +291,9 @@ class DaprWorkflowClient:
             await self.__obj.wait_for_orchestration_completion(
                 instance_id,
                 fetch_payloads=fetch_payloads,
-                timeout=timeout_in_seconds,
-                **given(app_id=app_id, raise_on_stalled=raise_on_stalled or None),
+                timeout=checked_seconds(timeout_in_seconds, 'timeout_in_seconds'),
+                **given(app_id=app_id),
+                **flag('raise_on_stalled', raise_on_stalled),
             ),
             self._data_converter,
         )
@@ -330,7 +346,7 @@ class DaprWorkflowClient:
             force: Whether it goes even when it has not ended, as one that is stalled; what a worker does with it then
                 is lost. Default: False.
         """
-        await self.__obj.purge_orchestration(instance_id, recursive, **given(app_id=app_id, force=force or None))
+        await self.__obj.purge_orchestration(instance_id, recursive, **given(app_id=app_id), **flag('force', force))
 
     async def purge_workflows(
         self,
@@ -360,14 +376,14 @@ class DaprWorkflowClient:
         Raises:
             ValueError: Both `older_than` and `created_to` are given, or the age is negative.
         """
-        chosen = Choice(older_than, created_from, created_to, statuses)
+        chosen = Choice(older_than, created_from, created_to, statuses, recursive, force)
         gone = 0
         # All ids first: what is removed from a list while it is read moves the pages.
         for instance_id in [found async for found in self.iter_workflow_instance_ids()]:
             state = await self.get_workflow_state(instance_id, fetch_payloads=False)
             if state is not None and chosen.fits(state):
                 try:
-                    gone += await self.__obj.purge_orchestration(instance_id, recursive, **given(force=force or None))
+                    gone += await self.__obj.purge_orchestration(instance_id, recursive, **flag('force', force))
                 except RpcError as error:
                     if not is_left(error):
                         raise
@@ -375,7 +391,11 @@ class DaprWorkflowClient:
 
     async def get_workflow_history(self, instance_id: str) -> list[WorkflowHistoryEvent]:
         """The history of an instance, oldest event first."""
-        return [read_event(event) for event in await self.__obj.get_instance_history(instance_id)]
+        return [read_event(event) for event in await self._history_events(instance_id)]
+
+    async def _history_events(self, instance_id: str) -> list[pb.HistoryEvent]:
+        """The same as the events of the wire: for the testing kit."""
+        return await self.__obj.get_instance_history(instance_id)
 
     async def list_workflow_instance_ids(
         self, *, page_size: int | None = None, continuation_token: str | None = None
@@ -439,6 +459,7 @@ class DaprWorkflowClient:
             grpc.RpcError: With NOT_FOUND when there is no such instance or event, or it cannot be run again; with
                 INVALID_ARGUMENT when the instance has not ended; with ALREADY_EXISTS when the new id is taken.
         """
+        check_new_id('new_child_workflow_instance_id', new_child_workflow_instance_id)
         return await self.__obj.rerun_orchestration_from_event(
             instance_id,
             event_id,

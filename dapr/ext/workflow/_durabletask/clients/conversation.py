@@ -28,6 +28,7 @@ import grpc
 from google.protobuf.message import Message
 
 from dapr.ext.workflow._durabletask.clients.requests import Operation, hello
+from dapr.ext.workflow._durabletask.internal.arguments import seconds, wrong_type
 from dapr.ext.workflow._durabletask.transport.errors import SidecarUnavailableError, describe
 from dapr.ext.workflow._durabletask.transport.obstacles import Obstacle, obstacle_of
 
@@ -156,7 +157,11 @@ def wait_for_sidecar(timeout: float, logger: logging.Logger) -> Conversation[Non
     Raises:
         SidecarUnavailableError: It has not within the time.
         grpc.RpcError: It answers, and refuses.
+        TypeError: The time is no number of seconds.
     """
+    if timeout is None:
+        raise wrong_type('timeout', timeout, 'a number of seconds')
+    seconds('timeout', timeout)
     trying = Trying('Waiting for the sidecar', Limits(timeout, timeout), logger)
     operation = hello()
     while True:

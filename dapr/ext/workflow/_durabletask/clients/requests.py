@@ -11,9 +11,9 @@ import logging
 import math
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import grpc
@@ -23,7 +23,17 @@ from google.protobuf.message import Message
 from dapr.ext.workflow._durabletask.clients.state import WorkflowState, new_orchestration_state
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.internal.arguments import (
+    check,
+    check_flag,
+    check_id,
+    check_moment,
+    count,
+    seconds,
+    wrong_type,
+)
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, raise_unencodable
+from dapr.ext.workflow._durabletask.metadata import checked, sealed
 from dapr.ext.workflow._durabletask.transport.errors import details_of, status_of
 
 _MAX_UINT32: Final = 2**32 - 1
@@ -112,15 +122,22 @@ def schedule(
     enforce_unique_instance_id: bool,
     app_id: str | None,
     payloads: Payloads = PLAIN,
+    metadata: Mapping[str, str] | None = None,
 ) -> StartOperation:
     """StartInstance; the new instance's id comes back."""
     if not name:
         raise ValueError('A non-empty orchestrator name is required.')
+    check_moment('start_at', start_at)
+    check_flag('enforce_unique_instance_id', enforce_unique_instance_id)
     has_new_id = instance_id is None
+    given = None if metadata is None else checked(metadata)
+    encoded = _payload(input, f"input of '{name}'", payloads)
+    if given:
+        encoded = helpers.get_string_value(sealed(None if encoded is None else encoded.value, given))
     request = pb.CreateInstanceRequest(
         name=name,
         instanceId=uuid.uuid4().hex if instance_id is None else _checked(instance_id),
-        input=_payload(input, f"input of '{name}'", payloads),
+        input=encoded,
         scheduledStartTimestamp=None if start_at is None else helpers.new_timestamp(start_at),
         version=helpers.get_string_value(''),
         parentTraceContext=_current_trace(),
@@ -163,6 +180,8 @@ def raise_event(
     instance_id: str, event_name: str, data: Any, app_id: str | None, payloads: Payloads = PLAIN
 ) -> Operation[None]:
     """RaiseEvent."""
+    if not isinstance(event_name, str):
+        raise wrong_type('event_name', event_name, 'a str')
     if not event_name:
         raise ValueError('A non-empty event name is required.')
     request = pb.RaiseEventRequest(
@@ -178,6 +197,7 @@ def terminate(
     instance_id: str, output: Any, recursive: bool, app_id: str | None, payloads: Payloads = PLAIN
 ) -> Operation[None]:
     """TerminateInstance."""
+    check_flag('recursive', recursive)
     request = pb.TerminateRequest(
         instanceId=_checked(instance_id),
         output=_payload(output, 'output', payloads),
@@ -201,6 +221,8 @@ def resume(instance_id: str, app_id: str | None) -> Operation[None]:
 
 def purge(instance_id: str, recursive: bool, force: bool, app_id: str | None) -> Operation[int]:
     """PurgeInstances, of one instance; the number of instances that are gone comes back."""
+    check_flag('recursive', recursive)
+    check_flag('force', force)
     request = pb.PurgeInstancesRequest(
         instanceId=_checked(instance_id),
         recursive=recursive,
@@ -212,6 +234,8 @@ def purge(instance_id: str, recursive: bool, force: bool, app_id: str | None) ->
 
 def list_ids(page_size: int | None, continuation_token: str | None) -> Operation[pb.ListInstanceIDsResponse]:
     """ListInstanceIDs."""
+    page_size = count('page_size', page_size)
+    check('continuation_token', continuation_token, str)
     if page_size is not None and not 1 <= page_size <= _MAX_UINT32:
         raise ValueError(
             f'page_size must be between 1 and {_MAX_UINT32}, got {page_size}. Give None for the size that the sidecar '
@@ -238,16 +262,17 @@ def rerun(
     payloads: Payloads = PLAIN,
 ) -> Operation[str]:
     """RerunWorkflowFromEvent; the new instance's id comes back."""
+    if event_id is None:
+        raise wrong_type('event_id', event_id, 'a whole number')
+    event_id = count('event_id', event_id)
+    check_flag('overwrite_input', overwrite_input)
     if not 0 <= event_id <= _MAX_UINT32:
         raise ValueError(
             f'event_id must be between 0 and {_MAX_UINT32}, got {event_id}. Events that carry -1 in the history have '
             'no id, and a workflow cannot be run again from them.'
         )
     for name, new_id in (('new_instance_id', new_instance_id), ('new_child_instance_id', new_child_instance_id)):
-        if new_id == '':
-            raise ValueError(
-                f'{name} must be a non-empty ID or None, got an empty string. With None the sidecar makes one.'
-            )
+        check_new_id(name, new_id)
     request = pb.RerunWorkflowFromEventRequest(
         sourceInstanceID=_checked(instance_id),
         eventID=event_id,
@@ -260,26 +285,38 @@ def rerun(
     return Operation('RerunWorkflowFromEvent', request, lambda answer: str(answer.newInstanceID))
 
 
-def checked_seconds(timeout: float | None) -> float | None:
-    """A time limit as it was given.
+def checked_seconds(timeout: float | None, argument: str = 'timeout') -> float | None:
+    """A time limit in seconds; None: there is none, or it is infinite.
 
     Raises:
         TypeError: It is no number.
         ValueError: It is NaN.
     """
-    if timeout is None:
-        return None
-    if isinstance(timeout, timedelta):
-        raise TypeError('A timeout is a number of seconds, got a timedelta: give its total_seconds().')
-    if not isinstance(timeout, (int, float)):
-        raise TypeError(f'A timeout is a number of seconds, got {type(timeout).__name__}.')
-    if math.isnan(timeout):
-        raise ValueError('A timeout is a number of seconds, got NaN.')
-    return None if math.isinf(timeout) and timeout > 0 else timeout
+    limit: float | None = seconds(argument, timeout)
+    return None if limit == math.inf else limit
+
+
+def check_new_id(argument: str, new_id: str | None) -> None:
+    """Refuses an id that an instance cannot have.
+
+    Raises:
+        TypeError: It is neither None nor a str.
+        ValueError: It is empty.
+    """
+    check(argument, new_id, str)
+    if new_id == '':
+        raise ValueError(
+            f'{argument} must be a non-empty ID or None, got an empty string. With None the sidecar makes one.'
+        )
 
 
 def new_task_router(app_id: str | None) -> pb.TaskRouter | None:
-    """The router that names the app to be asked; None, for the sidecar's own app, when there is no app id."""
+    """The router that names the app to be asked; None, for the sidecar's own app, when there is no app id.
+
+    Raises:
+        TypeError: It is neither None nor a str.
+    """
+    check('app_id', app_id, str)
     return pb.TaskRouter(targetAppID=app_id) if app_id else None
 
 
@@ -311,16 +348,14 @@ def _wait(
 
 
 def _instance_request(instance_id: str, fetch_payloads: bool, app_id: str | None) -> pb.GetInstanceRequest:
+    check_flag('fetch_payloads', fetch_payloads)
     return pb.GetInstanceRequest(
         instanceId=_checked(instance_id), getInputsAndOutputs=fetch_payloads, router=new_task_router(app_id)
     )
 
 
 def _checked(instance_id: str) -> str:
-    if not isinstance(instance_id, str):
-        raise TypeError(f'An instance id is a str; got {type(instance_id).__name__}.')
-    if not instance_id:
-        raise ValueError('A non-empty instance id is required.')
+    check_id(instance_id)
     return instance_id
 
 

@@ -31,6 +31,7 @@ from dapr.ext.workflow._durabletask.clients.conversation import Conversation, Li
 from dapr.ext.workflow._durabletask.clients.explaining import explain, look
 from dapr.ext.workflow._durabletask.clients.requests import StartOperation
 from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus, WorkflowState
+from dapr.ext.workflow._durabletask.metadata import metadata_of, payload_of
 from dapr.ext.workflow._durabletask.transport.errors import WorkflowTimeoutError, status_of
 from dapr.ext.workflow._durabletask.transport.obstacles import Obstacle, obstacle_of
 
@@ -156,7 +157,10 @@ class _Starting:
         operation, request = self._operation, self._request
         if operation.has_new_id:
             return True
-        if (state.serialized_input or '') != request.input.value or state.name not in ('', request.name):
+        sent = request.input.value
+        if (state.serialized_input or '', state.metadata) != (payload_of(sent) or '', metadata_of(sent)):
+            return False
+        if state.name not in ('', request.name):
             return False
         # One that is scheduled for later has no date yet.
         return state.created_at in (_EPOCH, datetime.min) or state.created_at >= self._began - _CLOCKS_DIFFER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, cast
@@ -11,6 +11,7 @@ from google.protobuf import wrappers_pb2
 
 from dapr.ext.workflow._durabletask.failures import FailureDetails, remade
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import metadata_of, payload_of
 
 
 class OrchestrationStatus(Enum):
@@ -99,6 +100,7 @@ class WorkflowState:
         serialized_output: Its output as JSON; None when there is none or none was fetched.
         serialized_custom_status: Its custom status as the orchestrator set it; None when there is none.
         failure_details: Why it failed; None when it has not, or the sidecar does not say.
+        metadata: What it was started with beside its input; empty when there is none, or no input was fetched.
     """
 
     instance_id: str
@@ -110,6 +112,7 @@ class WorkflowState:
     serialized_output: str | None
     serialized_custom_status: str | None
     failure_details: FailureDetails | None
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def raise_if_failed(self) -> None:
         """Raises the failure of an orchestration that failed; does nothing otherwise.
@@ -146,16 +149,18 @@ def new_orchestration_state(instance_id: str, res: pb.GetInstanceResponse) -> Wo
     details = None
     if failure.errorMessage or failure.errorType:
         details = FailureDetails.from_proto(failure)
+    encoded_input = _value(state.input)
     return WorkflowState(
         instance_id=instance_id,
         name=state.name,
         runtime_status=OrchestrationStatus(state.workflowStatus),
         created_at=state.createdTimestamp.ToDatetime(),
         last_updated_at=state.lastUpdatedTimestamp.ToDatetime(),
-        serialized_input=_value(state.input),
+        serialized_input=payload_of(encoded_input),
         serialized_output=_value(state.output),
         serialized_custom_status=_value(state.customStatus),
         failure_details=details,
+        metadata=metadata_of(encoded_input),
     )
 
 

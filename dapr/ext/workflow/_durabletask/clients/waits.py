@@ -17,6 +17,7 @@ from dapr.ext.workflow._durabletask.clients.conversation import Conversation, Pa
 from dapr.ext.workflow._durabletask.clients.explaining import explain, look, stalled_error
 from dapr.ext.workflow._durabletask.clients.requests import WaitOperation, is_missing_instance
 from dapr.ext.workflow._durabletask.clients.state import OrchestrationStatus, WorkflowState
+from dapr.ext.workflow._durabletask.internal.arguments import check_flag
 from dapr.ext.workflow._durabletask.transport.errors import (
     WorkflowStalledError,
     WorkflowTimeoutError,
@@ -53,8 +54,10 @@ def wait(
     Raises:
         WorkflowTimeoutError: The time is over. It says how the instance stands, as far as that can be found out.
         WorkflowStalledError: The instance is stalled, and that is to be raised.
+        TypeError: `raise_on_stalled` is no bool.
         grpc.RpcError: See `Waiting.delay_after`.
     """
+    check_flag('raise_on_stalled', raise_on_stalled)
     waiting = Waiting(operation, logger)
     try:
         while True:
