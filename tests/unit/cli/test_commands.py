@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from dapr.ext.workflow._durabletask.client import TaskHubGrpcClient
 from dapr.ext.workflow._durabletask.worker import TaskHubGrpcWorker
 from dapr.ext.workflow.cli.commands import NO, NOT_FOUND, OK, REFUSED, USAGE
 from dapr.ext.workflow.cli.main import main
@@ -131,6 +132,20 @@ def test_history_has_a_row_for_each_event(cli: Cli) -> None:
     assert 'TaskScheduled' in kinds
     assert kinds[-1] == 'ExecutionCompleted'
     assert len(json.loads(cli('history', 'h', '-o', 'json').out)) == len(rows)
+
+
+def test_an_input_is_shown_without_its_envelope_and_metadata_beside_it(cli: Cli, address: str) -> None:
+    with TaskHubGrpcClient(host_address=address) as client:
+        client.schedule_new_orchestration('order', input=2, instance_id='o-1', metadata={'tenant': 'acme'})
+    until(lambda: 'TaskCompleted' in cli('history', 'o-1').out)
+
+    shown = cli('show', 'o-1').out
+    assert 'Input:     2\n' in shown
+    assert 'Metadata:  {"tenant": "acme"}\n' in shown
+    rows = [line.split(maxsplit=4) for line in cli('history', 'o-1', '-o', 'wide').out.splitlines()]
+    assert [row[-1] for row in rows if row[0] == 'TaskScheduled'] == ['2 with metadata {"tenant": "acme"}']
+    (listed,) = json.loads(cli('list', '-o', 'json').out)
+    assert (listed['input'], listed['metadata']) == (2, {'tenant': 'acme'})
 
 
 def test_tree_shows_children_below_their_parents(cli: Cli) -> None:

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import sealed
 from dapr.ext.workflow.inspection.story import Step, StepKind, StepStatus, Story, read
 from tests.support.transcripts import FOLDER
 
@@ -60,6 +61,21 @@ def test_a_chain_is_its_activities_in_order() -> None:
     assert story.waits_for == []
     assert story.ended is not None
     assert story.turns == len(story.steps) + 1
+
+
+def test_an_input_and_its_metadata_are_told_apart() -> None:
+    tenant = {'tenant': 'acme'}
+    begin = started()
+    begin.executionStarted.input.value = sealed('1', tenant)
+    call = event(1, 1, taskScheduled=pb.TaskScheduledEvent(name='charge'))
+    call.taskScheduled.input.value = sealed('"tea"', tenant)
+    plain = event(2, 1, taskScheduled=pb.TaskScheduledEvent(name='charge'))
+    plain.taskScheduled.input.value = '"tea"'
+
+    story = read([begin, call, plain])
+
+    assert (story.input, story.metadata) == ('1', tenant)
+    assert [(step.input, step.metadata) for step in story.steps] == [('"tea"', tenant), ('"tea"', {})]
 
 
 def test_the_attempts_of_a_call_are_one_step() -> None:

@@ -97,6 +97,7 @@ def as_data(state: WorkflowState) -> dict[str, Any]:
         'input': payload(state.serialized_input),
         'output': payload(state.serialized_output),
         'custom_status': payload(state.serialized_custom_status),
+        **({'metadata': state.metadata} if state.metadata else {}),
         'failure': None if failure is None else {'type': failure.error_type, 'message': failure.message},
     }
 

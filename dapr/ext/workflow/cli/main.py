@@ -12,7 +12,19 @@ import grpc
 from dapr.ext.workflow import doctor
 from dapr.ext.workflow._durabletask.transport.errors import describe
 from dapr.ext.workflow._version import __version__
-from dapr.ext.workflow.cli import completion, dashboard, dev, listing, purging, showing, stack, steering, watching
+from dapr.ext.workflow.cli import (
+    completion,
+    dashboard,
+    dev,
+    exporting,
+    listing,
+    purging,
+    replaying,
+    showing,
+    stack,
+    steering,
+    watching,
+)
 from dapr.ext.workflow.cli.commands import INTERRUPTED, NOT_FOUND, OK, REFUSED, USAGE, Commands, NotFound
 from dapr.ext.workflow.cli.connection import connection_options
 from dapr.ext.workflow.cli.output import tell
@@ -29,7 +41,7 @@ def new_parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     parser.add_argument('--version', action='version', version=f'{PROGRAM} {__version__}')
     subparsers = parser.add_subparsers(metavar='COMMAND', required=True)
     commands = Commands(subparsers, connection_options())
-    for group in (listing, showing, watching, steering, purging, stack, dev, dashboard):
+    for group in (listing, showing, exporting, watching, steering, purging, stack, replaying, dev, dashboard):
         group.add_commands(commands)
     doctor.add_command(subparsers)
     completion.add_commands(commands, parser)
@@ -46,6 +58,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     Returns:
         The exit code, see `commands`.
     """
+    arguments = exporting.joined(list(sys.argv[1:] if arguments is None else arguments))
     options = new_parser(program).parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -50,8 +50,9 @@ def ahead(text: str) -> datetime:
 def short(length: timedelta) -> str:
     """A duration in one or two units: '340ms', '2.5s', '4m10s', '3h', '12d'."""
     seconds = length.total_seconds()
-    if seconds < 0:
+    if seconds <= -0.001:
         return f'-{short(-length)}'
+    seconds = max(seconds, 0.0)  # not '-0ms'
     if seconds < 1:
         return f'{seconds * 1000:.0f}ms'
     if seconds < 60:

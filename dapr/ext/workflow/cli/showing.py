@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from google.protobuf import json_format
 from dapr.ext.workflow._durabletask.client import OrchestrationStatus, WorkflowState
 from dapr.ext.workflow._durabletask.failures import FailureDetails
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import metadata_of, payload_of
 from dapr.ext.workflow.cli import moments
 from dapr.ext.workflow.cli.commands import NO, OK, Commands, NotFound, found
 from dapr.ext.workflow.cli.connection import connect
@@ -81,6 +83,7 @@ def _show(options: argparse.Namespace) -> int:
             ('Ran for', None if not (story.started and story.ended) else moments.short(story.ended - story.started)),
             ('Parent', story.parent_instance_id or None),
             ('Input', state.serialized_input),
+            ('Metadata', json.dumps(state.metadata) if state.metadata else None),
             ('Output', state.serialized_output),
             ('Custom status', state.serialized_custom_status),
             ('Patches', ', '.join(story.patches) or None),
@@ -158,12 +161,20 @@ def _told(kind: str, body: Any) -> tuple[str, str]:
     if kind == 'timerFired':
         return '', f'of event {body.timerId}'
     if kind == 'childWorkflowInstanceCreated':
-        return '', f'{body.instanceId} {body.input.value}'
+        return '', f'{body.instanceId} {_input_of(body)}'
+    if kind in ('executionStarted', 'taskScheduled'):
+        return '', _input_of(body)
     if kind == 'detachedWorkflowInstanceCreated':
         return '', body.instanceId
     if kind == 'workflowStarted' and body.HasField('version'):
         return '', ' '.join(filter(None, [body.version.name, *(f'patch {patch}' for patch in body.version.patches)]))
     return '', str(body.input.value) if hasattr(body, 'input') else ''
+
+
+def _input_of(body: Any) -> str:
+    text = body.input.value
+    metadata = metadata_of(text)
+    return f'{payload_of(text) or ""}{f" with metadata {json.dumps(metadata)}" if metadata else ""}'.strip()
 
 
 def _failure_of(body: Any) -> str:

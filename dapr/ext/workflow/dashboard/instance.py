@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -105,6 +106,7 @@ def _overview(view: View, state: WorkflowState, story: Story) -> Child:
                     ('Parent', _link(story.parent_instance_id)),
                     ('Custom status', payload(view, state.serialized_custom_status)),
                     ('Input', payload(view, state.serialized_input)),
+                    ('Metadata', payload(view, json.dumps(state.metadata) if state.metadata else None)),
                     ('Output', payload(view, state.serialized_output)),
                     ('Patches', ', '.join(story.patches) or None),
                     ('History', f'{story.events} events, {story.turns} turns'),

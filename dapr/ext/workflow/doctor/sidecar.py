@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from dapr.ext.workflow import util
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
@@ -19,39 +16,13 @@ from dapr.ext.workflow._durabletask.internal import shared
 from dapr.ext.workflow._durabletask.transport import settings
 from dapr.ext.workflow._durabletask.transport.advice import advise
 from dapr.ext.workflow._durabletask.transport.errors import describe, status_of
+from dapr.ext.workflow._durabletask.transport.runtime import Runtime, ask_runtime
 from dapr.ext.workflow.doctor.abilities import examine_abilities
 from dapr.ext.workflow.doctor.instance import examine_instance
 from dapr.ext.workflow.doctor.line import Line
 from dapr.ext.workflow.doctor.probe import Metadata, Outcome, run_probe
 
-# daprd has it beside the workflow service. The numbers are those of its answer's fields.
-_GET_METADATA: Final = '/dapr.proto.runtime.v1.Dapr/GetMetadata'
-_APP_ID: Final = 1
-_RUNTIME_VERSION: Final = 8
-_WORKFLOWS: Final = 12
-_CONNECTED_WORKERS: Final = 1
 _FIRST_WITH_DELTAS: Final = (1, 19)
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What daprd says of itself.
-
-    Attributes:
-        app_id: The app that it stands beside.
-        version: Its version.
-        workers: How many workers of workflows are connected to it.
-    """
-
-    app_id: str
-    version: str
-    workers: int
-
-    @property
-    def sends_deltas(self) -> bool | None:
-        """Whether a daprd of this version does; None: the version is no number, as in builds of one's own."""
-        found = re.match(r'v?(\d+)\.(\d+)', self.version)
-        return None if found is None else (int(found[1]), int(found[2])) >= _FIRST_WITH_DELTAS
 
 
 def examine_sidecar(
@@ -96,23 +67,6 @@ def origin(host: str | None, port: str | int | None, environ: Mapping[str, str] 
     return ', '.join(given + names + (['else by default'] if len(given + names) == 1 else [])) or 'by default'
 
 
-def runtime_of(answer: bytes) -> Runtime:
-    """Reads daprd's answer to GetMetadata.
-
-    Raises:
-        google.protobuf.message.DecodeError: It is none.
-    """
-    # Dapr's own messages are not ours to bring along, and where its SDK is they would be registered twice.
-    fields = _fields(answer)
-    app_id, version = (fields.get(field, b'').decode(errors='replace') for field in (_APP_ID, _RUNTIME_VERSION))
-    return Runtime(app_id, version, _fields(fields.get(_WORKFLOWS, b'')).get(_CONNECTED_WORKERS, 0))
-
-
-def _fields(message: bytes) -> dict[int, Any]:
-    unknown: Any = UnknownFieldSet(Empty.FromString(message))
-    return {field.field_number: field.data for field in unknown}
-
-
 def _examine(
     channel: grpc.Channel, address: str, metadata: Metadata, timeout: float, probe: bool, instance_id: str | None
 ) -> Iterator[Line]:
@@ -152,15 +106,14 @@ def _why_not(error: grpc.RpcError, address: str, timeout: float) -> str:
 
 
 def _runtime(channel: grpc.Channel, metadata: Metadata, timeout: float) -> Runtime | None:
-    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_GET_METADATA)
     try:
-        return runtime_of(call(b'', timeout=timeout, metadata=metadata))
+        return ask_runtime(channel, timeout=timeout, metadata=metadata)
     except grpc.RpcError:
         return None  # durabletask-go and the emulator are no daprd
 
 
 def _told_by_version(runtime: Runtime | None) -> Line:
-    deltas = None if runtime is None else runtime.sends_deltas
+    deltas = None if runtime is None else runtime.is_at_least(*_FIRST_WITH_DELTAS)
     if deltas is None:
         return Line('deltas', 'not known: no call without a worker tells. --probe connects one, see --help')
     if deltas:

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from dapr.ext.workflow._durabletask.failures import FailureDetails
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import metadata_of, payload_of
 
 
 class StepKind(Enum):
@@ -86,6 +87,7 @@ class Step:
         instance_id: For a child workflow, or one started apart: its instance id.
         app_id: The app that it went to; empty: the workflow's own.
         attempts: For an activity or a child workflow: its attempts, in order.
+        metadata: What went with its input; empty: nothing.
     """
 
     kind: StepKind
@@ -101,6 +103,7 @@ class Step:
     instance_id: str = ''
     app_id: str = ''
     attempts: list[Attempt] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -147,6 +150,7 @@ class Story:
         pauses: From when to when it was suspended; the last one may have no end.
         turns: How many turns it has taken.
         events: How many events its history has.
+        metadata: What came with its input; empty: nothing.
     """
 
     name: str = ''
@@ -164,6 +168,7 @@ class Story:
     pauses: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     turns: int = 0
     events: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def waits_for(self) -> list[Step]:
@@ -221,7 +226,7 @@ class _Reader:
         story.name = body.name
         story.execution_id = body.workflowInstance.executionId.value
         story.started = at
-        story.input = _text(body, 'input')
+        story.input, story.metadata = _input(body)
         story.parent_instance_id = body.parentInstance.workflowInstance.instanceId
 
     def execution_completed(self, event: pb.HistoryEvent, body: pb.ExecutionCompletedEvent, at: datetime) -> None:
@@ -323,7 +328,8 @@ class _Reader:
         known = self._calls.get((kind, call)) if call else None
         # A child may be started a second time under its id, by code and not by a retry: that is another step.
         if known is None or not known.is_open or known.attempts[-1].ended is None:
-            known = self._add(Step(kind, event.eventId, body.name, at, input=_text(body, 'input')))
+            known = self._add(Step(kind, event.eventId, body.name, at))
+            known.input, known.metadata = _input(body)
             known.app_id = event.router.targetAppID
             if call:
                 self._calls[kind, call] = known
@@ -372,6 +378,11 @@ def _due(body: pb.TimerCreatedEvent) -> datetime | None:
 
 def _text(body: Any, name: str) -> str | None:
     return getattr(body, name).value if body.HasField(name) else None
+
+
+def _input(body: Any) -> tuple[str | None, dict[str, str]]:
+    text = _text(body, 'input')
+    return payload_of(text), metadata_of(text)
 
 
 def _failure(body: Any) -> FailureDetails | None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.seam import ActivityWork, Caller
+from dapr.ext.workflow.emulator.serving.losses import AnswerLost, Losses
 from dapr.ext.workflow.emulator.serving.retrying import Backoffs, Scheduler
 from dapr.ext.workflow.emulator.serving.streams import WorkerStream
 from dapr.ext.workflow.emulator.serving.work_items import activity_item
@@ -43,6 +44,7 @@ class Activities:
         new_token: Makes completion tokens.
         on_change: Called when something is ready or a stream has room: `send` is wanted.
         logger: Where failures are told.
+        losses: Which results are to be lost.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Activities:
         new_token: Callable[[], str],
         on_change: Callable[[], None],
         logger: logging.Logger,
+        losses: Losses,
     ) -> None:
         self._backend = backend
         self._streams = streams
@@ -60,6 +63,7 @@ class Activities:
         self._new_token = new_token
         self._on_change = on_change
         self._logger = logger
+        self._losses = losses
         self._order: dict[str, deque[int]] = {}
         self._ready: dict[int, ActivityWork] = {}
         self._sent: dict[str, _Sent] = {}
@@ -111,6 +115,7 @@ class Activities:
 
         Raises:
             Refused, StoreError: It could not be committed; the activity will be dispatched again after a while.
+            AnswerLost: It is lost, as was ordered; the activity is dispatched again.
         """
         sent = self._sent.get(response.completionToken) if response.completionToken else self._find(app_id, response)
         if sent is None or not _fits(sent, app_id, response):
@@ -118,6 +123,9 @@ class Activities:
                 "A result of activity %d of '%s' is late and dropped.", response.taskId, response.instanceId
             )
             return
+        if self._losses.takes_result(sent.work):
+            self._give_up(sent)
+            raise AnswerLost
         row_id = sent.work.row_id
         try:
             self._backend.complete_activity(sent.work, response)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dapr.ext.workflow.emulator.seam import ActivityWork, Caller, Key
 from dapr.ext.workflow.emulator.serving.alarm import Alarm
 from dapr.ext.workflow.emulator.serving.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS, Dispatcher
+from dapr.ext.workflow.emulator.serving.losses import Losses
 from dapr.ext.workflow.emulator.serving.skipping import TimeSkipping
 from dapr.ext.workflow.emulator.serving.waits import Waits
 from dapr.ext.workflow.emulator.state.backend import Backend
@@ -30,6 +31,7 @@ class Core:
         ping_seconds: The time between two health pings. Default: 30.
         time_skipping: Moves the clock, which is its own, when there is nothing to do. Default: time is not skipped.
         logger: Where failures are told.
+        losses: Which answers are to be lost. Default: none.
 
     Attributes:
         backend: The instances.
@@ -48,6 +50,7 @@ class Core:
         lease_seconds: float = DEFAULT_LEASE_SECONDS,
         ping_seconds: float = DEFAULT_PING_SECONDS,
         time_skipping: TimeSkipping | None = None,
+        losses: Losses | None = None,
     ) -> None:
         self._time_skipping = time_skipping
         self.backend = Backend(store, self, clock=clock, apps=apps)
@@ -59,6 +62,7 @@ class Core:
             lease_seconds=lease_seconds,
             ping_seconds=ping_seconds,
             on_sent=self._look_at_time,
+            losses=losses,
         )
         self._alarm = Alarm(self, clock, loop, logger)
         self.backend.recover()

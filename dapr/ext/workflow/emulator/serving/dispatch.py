@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from dapr.ext.workflow.emulator.seam import Caller
 from dapr.ext.workflow.emulator.serving.activities import Activities, ActivitySink
+from dapr.ext.workflow.emulator.serving.losses import Losses
 from dapr.ext.workflow.emulator.serving.retrying import Scheduler
 from dapr.ext.workflow.emulator.serving.streams import WorkerStream
 from dapr.ext.workflow.emulator.serving.turns import Turns, TurnSource
@@ -43,6 +44,7 @@ class Dispatcher:
         ping_seconds: The time between two health pings on a stream that asked for them. Default: 30.
         new_name: Makes names, for streams and completion tokens, that no one else makes. Default: random ones.
         on_sent: Called when what could be sent is sent. Default: no one cares.
+        losses: Which answers are to be lost. Default: none.
 
     Attributes:
         turns: The turns on their way.
@@ -59,6 +61,7 @@ class Dispatcher:
         ping_seconds: float = DEFAULT_PING_SECONDS,
         new_name: Callable[[], str] = _random_name,
         on_sent: Callable[[], None] = lambda: None,
+        losses: Losses | None = None,
     ) -> None:
         self._backend = backend
         self._scheduler = scheduler
@@ -75,8 +78,9 @@ class Dispatcher:
         def new_token() -> str:
             return f'{prefix}-{next(numbers)}'
 
-        self.turns = Turns(backend, self.streams, scheduler, new_token, self.wake, lease_seconds, logger)
-        self.activities = Activities(backend, self.streams, scheduler, new_token, self.wake, logger)
+        losses = Losses() if losses is None else losses
+        self.turns = Turns(backend, self.streams, scheduler, new_token, self.wake, lease_seconds, logger, losses)
+        self.activities = Activities(backend, self.streams, scheduler, new_token, self.wake, logger, losses)
 
     def streams(self, app_id: str) -> Collection[WorkerStream]:
         """The open streams of an app."""

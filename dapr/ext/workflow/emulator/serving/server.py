@@ -23,6 +23,7 @@ from dapr.ext.workflow.emulator.clock import StandingClock
 from dapr.ext.workflow.emulator.serving.auth import TokenGuard
 from dapr.ext.workflow.emulator.serving.core import Core
 from dapr.ext.workflow.emulator.serving.dispatch import DEFAULT_LEASE_SECONDS, DEFAULT_PING_SECONDS
+from dapr.ext.workflow.emulator.serving.losses import Losses
 from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES, Service
 from dapr.ext.workflow.emulator.serving.skipping import TimeSkipping
 from dapr.ext.workflow.emulator.state.store import Store
@@ -77,6 +78,7 @@ class Emulator:
             be told.
         time_skipping: Moves its own clock, in place of `clock`, to the next timer when there is nothing else to do: see
             `dapr.ext.workflow.testing`, which is made for that. None (default): time goes by.
+        losses: Answers of workers that are to be lost, for tests. None (default): none.
         max_message_bytes: The largest message that it takes, in bytes. Default: 4 MiB, as sidecars.
         dapr_http_port: Where it answers Dapr's health checks by HTTP; 0 takes a free port. With it, metadata and state
             stores of Dapr's API are there, too, by gRPC: enough for `DaprClient`, and for agents. None (default):
@@ -101,6 +103,7 @@ class Emulator:
         ping_seconds: float = DEFAULT_PING_SECONDS,
         clock: Callable[[], float] = time.time,
         time_skipping: TimeSkipping | None = None,
+        losses: Losses | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         dapr_http_port: int | None = None,
         state_stores: Sequence[str] = ('statestore',),
@@ -128,6 +131,7 @@ class Emulator:
             'ping_seconds': ping_seconds,
             'clock': clock if time_skipping is None else time_skipping.clock,
             'time_skipping': time_skipping,
+            'losses': losses,
         }
         self._dapr_api: DaprApi | None = None
         if dapr_http_port is not None:

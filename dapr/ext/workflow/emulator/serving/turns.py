@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.seam import Key, Turn
+from dapr.ext.workflow.emulator.serving.losses import AnswerLost, Losses
 from dapr.ext.workflow.emulator.serving.retrying import Backoffs, Scheduler
 from dapr.ext.workflow.emulator.serving.streams import WorkerStream, owner_of
 from dapr.ext.workflow.emulator.serving.work_items import turn_item
@@ -94,6 +95,7 @@ class Turns:
         on_change: Called when something is ready or a stream has room: `send` is wanted.
         lease_seconds: How long an answer is waited for.
         logger: Where failures are told.
+        losses: Which answers are to be lost.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Turns:
         on_change: Callable[[], None],
         lease_seconds: float,
         logger: logging.Logger,
+        losses: Losses,
     ) -> None:
         self._backend = backend
         self._streams = streams
@@ -113,6 +116,7 @@ class Turns:
         self._on_change = on_change
         self._lease_seconds = lease_seconds
         self._logger = logger
+        self._losses = losses
         self._queues: dict[str, _Queue] = {}
         # By token, in the order in which leases end: each is as long as the other.
         self._sent: dict[str, _Sent] = {}
@@ -225,6 +229,7 @@ class Turns:
 
         Raises:
             Refused, StoreError: It could not be committed; the turn will be dispatched again after a while.
+            AnswerLost: It is lost, as was ordered; the turn is dispatched again.
         """
         if response.completionToken:
             sent = self._sent.get(response.completionToken)
@@ -233,6 +238,9 @@ class Turns:
         if sent is None or sent.turn.key != (app_id, response.instanceId):
             self._logger.debug("An answer to a turn of '%s' is late and dropped.", response.instanceId)
             return
+        if self._losses.takes_turn(sent.turn):
+            self._give_up(sent)
+            raise AnswerLost
         key = sent.turn.key
         if self._backend.is_stalled_by(sent.turn, response) and self._others_may_know_it(sent):
             self._give_up(sent)
