@@ -8,12 +8,14 @@ from typing import Any
 
 from benchmarks import (
     agents,
+    coroutines,
     daprd,
     emulator,
     history_cache,
     listening,
     replay,
     sticky,
+    testing_kit,
     transport_spike,
     values,
     worker,
@@ -32,11 +34,13 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'daprd': daprd.run,
     'agents': agents.run,
     'values': values.run,
+    'coroutines': coroutines.run,
+    'testing': testing_kit.run,
     'transport': transport_spike.run,
 }
 # By their names only: the spike chose the transport, and is run when that choice is looked at again; daprd has to be
 # built first; the agents take environments of a hundred packages.
-_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator', 'values', 'listening')
+_DEFAULT = ('replay', 'worker', 'history-cache', 'sticky', 'emulator', 'values', 'coroutines', 'testing', 'listening')
 
 
 def main() -> None:

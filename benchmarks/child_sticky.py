@@ -142,7 +142,7 @@ Serve = Callable[[pb.WorkItem], None]
 Account = Callable[[], int]
 
 
-def _ours(answers: Answers, is_sticky: bool) -> tuple[Serve, Account]:
+def _ours(answers: Answers, is_sticky: bool, workflow: Callable[..., Any]) -> tuple[Serve, Account]:
     from dapr.ext.workflow._durabletask.history.cache import _WorkflowHistoryCache
     from dapr.ext.workflow._durabletask.history.fence import DispatchFence
     from dapr.ext.workflow._durabletask.history.resolver import HistoryResolver
@@ -154,7 +154,7 @@ def _ours(answers: Answers, is_sticky: bool) -> tuple[Serve, Account]:
     logger = logging.getLogger('benchmarks.sticky')
     logger.setLevel(logging.INFO)
     registry = _Registry()
-    registry.add_orchestrator(sequence)
+    registry.add_named_orchestrator('sequence', workflow)
     cache, fence = _WorkflowHistoryCache(), DispatchFence()
 
     def no_fetch(instance_id: str) -> Sequence[pb.HistoryEvent]:
@@ -188,11 +188,18 @@ def _peer(answers: Answers) -> tuple[Serve, Account]:
 
 
 class Bench:
-    """What is measured, with a worker of its own."""
+    """What is measured, with a worker of its own.
 
-    def __init__(self, mode: str) -> None:
+    Args:
+        mode: 'sticky', 'replay' or 'peer'.
+        workflow: The workflow, in ours. Default: the one that both have.
+    """
+
+    def __init__(self, mode: str, workflow: Callable[..., Any] = sequence) -> None:
         self._answers = Answers()
-        self._serve, self._account = _peer(self._answers) if mode == 'peer' else _ours(self._answers, mode == 'sticky')
+        self._serve, self._account = (
+            _peer(self._answers) if mode == 'peer' else _ours(self._answers, mode == 'sticky', workflow)
+        )
         self._items = WorkItems()
         self._made = 0
 
@@ -226,21 +233,21 @@ class Bench:
         for instance_id in self._new_ids(2):  # what is made once
             wait(instance_id)
         ids = self._new_ids(instances)
-        before, accounted = _resident_bytes(), self._account()
+        before, accounted = resident_bytes(), self._account()
         for instance_id in ids:
             wait(instance_id)
         return {
-            'bytes': (_resident_bytes() - before) / instances,
+            'bytes': (resident_bytes() - before) / instances,
             'accounted': (self._account() - accounted) / instances,
         }
 
     def crowd(self, events: int, instances: int, turns: int) -> dict[str, Any]:
-        before, accounted = _resident_bytes(), self._account()
+        before, accounted = resident_bytes(), self._account()
         first = _turn_after(events)
         ids = self._new_ids(instances)
         for instance_id in ids:
             self._warm_up(instance_id, first)
-        size, accounted = _resident_bytes() - before, self._account() - accounted
+        size, accounted = resident_bytes() - before, self._account() - accounted
         next_turns = dict.fromkeys(ids, first + _COUNTED_FROM)
         taken = []
         pick = random.Random(0)
@@ -277,7 +284,8 @@ def _turn_after(events: int) -> int:
     return -(-events // _EVENTS_A_TURN) + 1
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
+    """What the process holds in memory, after a collection of garbage."""
     gc.collect()
     return int(Path('/proc/self/statm').read_text().split()[1]) * 4096
 
