@@ -61,7 +61,7 @@ fuzz: $(READY)  ## the property tests of sticky execution with 50,000 random cas
 	DAPR_TEST_EXAMPLES=$(FUZZ_EXAMPLES) $(VENV)/bin/pytest tests/unit/worker/test_sticky_model.py tests/unit/coroutines/test_replays_elsewhere.py $(PYTEST_ARGS)
 
 KILLS ?= 200
-test-kills: $(READY)  ## kill -9 of the emulator and of a worker under load, 200 times each (KILLS)
+test-kills: $(READY)  ## kill -9 of the sidecar and of a worker under load, 200 times each (KILLS); on daprd with DAPR_TEST_SIDECAR=daprd
 	DAPR_TEST_KILLS=$(KILLS) $(VENV)/bin/pytest -s tests/e2e/test_kills.py $(PYTEST_ARGS)
 
 test-browser: $(READY)  ## the dashboard in a real browser (needs chromium)
@@ -78,6 +78,7 @@ test-dependents: $(READY)  ## packages that are built on dapr.ext.workflow (dapr
 
 docs: $(READY_DOCS)  ## the user's guide and the API reference, into build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --quiet
+	@echo 'The site is there: open build/site/index.html'
 
 lint: $(READY)  ## ruff, mypy --strict, and pyright over the examples
 	$(VENV)/bin/ruff check

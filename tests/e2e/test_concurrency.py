@@ -63,6 +63,30 @@ def test_activities_on_every_thread_can_wait_for_workflows(
     assert run(client, outer, new_id()) == [0, 2, 4]
 
 
+def test_activities_that_wait_for_workflows_leave_threads_for_the_activities_of_these(
+    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+) -> None:
+    many, threads = 12, 2
+
+    def double(ctx: task.ActivityContext, number: int) -> int:
+        return number * 2
+
+    def inner(ctx: task.OrchestrationContext, number: int) -> Workflow:
+        return (yield ctx.call_activity(double, input=number))
+
+    def run_inner(ctx: task.ActivityContext, number: int) -> int:
+        result: int = run(client, inner, f'{ctx.orchestration_id}-{number}', number)
+        return result
+
+    def outer(ctx: task.OrchestrationContext, _: None) -> Workflow:
+        return (yield task.when_all([ctx.call_activity(run_inner, input=n) for n in range(many)]))
+
+    options = ConcurrencyOptions(maximum_thread_pool_workers=threads)
+    serve(new_worker, [outer, inner], [run_inner, double], concurrency_options=options)
+
+    assert run(client, outer, new_id()) == [number * 2 for number in range(many)]
+
+
 def test_two_workers_share_the_work_and_one_goes_on_when_the_other_stops(
     client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:

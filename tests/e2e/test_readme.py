@@ -44,10 +44,3 @@ def test_the_first_workflow_of_the_guide_runs(tmp_path: Path) -> None:
     path.write_text(program_of('docs/guide/getting-started.md'))
 
     assert run(str(path)).strip() == '["Hello Tokyo!", "Hello London!"]'
-
-
-def test_the_tests_that_the_guide_shows_pass(tmp_path: Path) -> None:
-    path = tmp_path / 'test_order.py'
-    path.write_text(program_of('docs/guide/testing.md'))
-
-    assert '5 passed' in run('-m', 'pytest', '-q', '-p', 'no:cacheprovider', str(path))

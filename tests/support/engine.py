@@ -102,6 +102,18 @@ def child_failed(action_id: int, details: pb.TaskFailureDetails | None = None) -
     return _event(childWorkflowInstanceFailed=failed)
 
 
+def detached_created(action_id: int, instance_id: str) -> Event:
+    created = pb.DetachedWorkflowInstanceCreatedEvent(instanceId=instance_id)
+    return _event(action_id, detachedWorkflowInstanceCreated=created)
+
+
+def event_sent(action_id: int, instance_id: str, name: str, encoded: str | None = None) -> Event:
+    event = _event(action_id, eventSent=pb.EventSentEvent(instanceId=instance_id, name=name))
+    if encoded is not None:
+        event.eventSent.input.value = encoded
+    return event
+
+
 def event_raised(name: str, encoded: str | None = None) -> Event:
     event = _event(eventRaised=pb.EventRaisedEvent(name=name))
     if encoded is not None:
@@ -138,6 +150,10 @@ def committed_events(action: pb.WorkflowAction) -> list[Event]:
     if kind == 'createChildWorkflow':
         child = action.createChildWorkflow
         return [child_created(action.id, child.name, child.instanceId)]
+    if kind == 'createDetachedWorkflow':
+        return [detached_created(action.id, action.createDetachedWorkflow.instanceId)]
+    if kind == 'sendEvent':
+        return [event_sent(action.id, action.sendEvent.instance.instanceId, action.sendEvent.name)]
     return []
 
 

@@ -1,21 +1,31 @@
-"""Workflows under load while the emulator, or the worker, is killed at random moments and started again.
+"""Workflows under load while the sidecar, or a worker, is killed at random moments and started again.
 
 Each workflow's output and committed history are known beforehand (`LOADS`), so that in the end it can be said of each
 that it ended once, with the right output, and that no committed event is lost or doubled. Histories that were read on
 the way must be beginnings of what there is in the end.
+
+On a production daprd (1.18.1) some things are different, and none of them is a worker's doing:
+
+- There are two workers, killed by turns. A daprd whose only worker goes in the midst of a turn may never serve the
+  app's actors again: it waits for the turn before it lets the next worker in, and the turn for an actor to be there.
+- It hands out what a turn has asked for before it commits the turn. Killed in between, it runs the turn again when the
+  outcome is there already: histories then have it before what it is the outcome of.
+- Killed at such a moment it may leave a parent and its child waiting for each other for good, the one to start the
+  other, and that to tell how it has ended (`DEADLOCKED`).
+- When a turn that continues as new is cut off, it may give the result of that run's activity to the next run, as that
+  of the call there with the same number (`CONFUSED`). It tells the two apart too late, after the turn.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,10 +35,14 @@ import grpc
 
 from dapr.ext.workflow._durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.transport.obstacles import Obstacle, obstacle_of
+from tools.go_sidecar import Sidecar
 
-EMULATOR = (sys.executable, '-m', 'dapr.ext.workflow.emulator', '--log-level', 'error')
 WORKER = Path(__file__).with_name('kill_worker.py')
 DEADLINE = 60.0
+# What a sidecar that is there may take to answer a call. A daprd that moves its actors keeps calls until they have come
+# to rest, and makes them even where nobody waits for them any more.
+CALL_DEADLINE = 15.0
 # How many workflows there are at once, all through the kills.
 WIDTH = 16
 
@@ -92,27 +106,32 @@ LOADS = (
     ),
 )
 
+# What a daprd has trouble with, by itself.
+DEADLOCKED = 'family'
+CONFUSED = 'generations'
 
-class Process:
-    """A child process that says when it is ready, can be killed, and started again.
+
+class Worker:
+    """The process of `kill_worker`, which can be killed and started again.
 
     Args:
-        command: The command; `start` may add to it.
-        ready: What its first line of output must be.
+        address: The sidecar's.
     """
 
-    def __init__(self, command: list[str], ready: str) -> None:
-        self.command = command
-        self._ready = ready
+    def __init__(self, address: str) -> None:
+        self._command = [sys.executable, str(WORKER), address]
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> str:
-        """Starts it; returns its first line of output."""
-        self._process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts it and waits until it says that it is ready."""
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
-        assert re.fullmatch(self._ready, line), f'{self.command} said {line!r}'
-        return line
+        assert line == 'ready', f'{self._command} said {line!r}'
 
     def kill(self) -> None:
         """Kills it, as `kill -9` does."""
@@ -123,9 +142,6 @@ class Process:
             if pipe is not None:
                 pipe.close()
 
-    def is_alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
 
 @dataclass
 class Tracked:
@@ -135,29 +151,30 @@ class Tracked:
         load: What it is.
         is_accepted: Whether its start was answered.
         seen: Committed histories that were read on the way.
+        trouble: Why its end was not seen, of one that should have ended long ago.
     """
 
     load: Load
     is_accepted: bool = False
     seen: list[list[pb.HistoryEvent]] = field(default_factory=list)
+    trouble: str | None = None
 
 
 class Torture:
-    """The emulator on a file, a worker, and workflows that never cease, from `with` to its end.
+    """A sidecar on a file, its workers, and workflows that never cease, from `with` to its end.
 
     Args:
-        folder: Where the database is.
+        sidecar: The sidecar, which nobody else uses; it is started and ended here.
         seed: What the moments and the load are drawn from.
+        left_out: Workflows that are not in the load.
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, sidecar: Sidecar, seed: int, left_out: Collection[str] = ()) -> None:
         self._random = random.Random(seed)
-        self._database = folder / 'emulator.sqlite'
-        self.emulator = Process(
-            [*EMULATOR, '--db', str(self._database), '--port', '0'],
-            r'listening on \S+',
-        )
-        self.worker = Process([sys.executable, str(WORKER)], 'ready')
+        self.sidecar = sidecar
+        self._is_daprd = sidecar.build.is_daprd
+        self._workers = [Worker(sidecar.address) for _ in range(2 if self._is_daprd else 1)]
+        self._loads = [load for load in LOADS if load.name not in left_out]
         self.tracked: dict[str, Tracked] = {}
         self._unfinished: set[str] = set()
         self._finished = 0
@@ -166,13 +183,11 @@ class Torture:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Torture:
-        address = self.emulator.start().removeprefix('listening on ')
-        port = self.emulator.command.index('--port') + 1
-        self.emulator.command[port] = address.rpartition(':')[2]  # the same, from now on
-        self.worker.command.append(address)
-        self.worker.start()
+        self.sidecar.start()
+        for worker in self._workers:
+            worker.start()
         self._channel = grpc.insecure_channel(
-            address, [(f'grpc.{which}_reconnect_backoff_ms', 50) for which in ('initial', 'min', 'max')]
+            self.sidecar.address, [(f'grpc.{which}_reconnect_backoff_ms', 50) for which in ('initial', 'min', 'max')]
         )
         self._stub = stubs.TaskHubSidecarServiceStub(self._channel)
         for number in range(WIDTH):
@@ -188,12 +203,20 @@ class Torture:
         for thread in self._threads:
             thread.join(DEADLINE)
         self._channel.close()
-        for process in (self.worker, self.emulator):
-            if process.is_alive():
-                process.kill()
+        self._end_workers()
+        self.sidecar.close()
 
-    def kill_and_restart(self, victim: Process) -> None:
-        """Lets some workflows end, and then kills at a random moment."""
+    def kill_the_sidecar(self) -> None:
+        """Lets some workflows end, kills the sidecar at a random moment, and starts it again."""
+        self._kill_and_restart(self.sidecar)
+
+    def kill_a_worker(self) -> None:
+        """Lets some workflows end, kills a worker at a random moment, and starts it again; each in its turn."""
+        worker = self._workers.pop(0)
+        self._workers.append(worker)
+        self._kill_and_restart(worker)
+
+    def _kill_and_restart(self, victim: Sidecar | Worker) -> None:
         with self._changed:
             enough = self._finished + self._random.randint(1, 4)
             assert self._changed.wait_for(lambda: self._finished >= enough, DEADLINE), 'nothing ends any more'
@@ -206,13 +229,16 @@ class Torture:
         """Lets all workflows end."""
         self._is_over.set()
         for thread in self._threads:
-            thread.join(DEADLINE)
+            thread.join(2 * DEADLINE)
             assert not thread.is_alive(), f'these do not end: {sorted(self._unfinished)}'
 
     def faults(self) -> list[str]:
         """What is not as it must be, of all workflows that were started; call it after `finish`."""
         found = []
         for instance_id, tracked in self.tracked.items():
+            if tracked.trouble is not None:
+                found.append(f'{instance_id} ({tracked.load.name}) was not seen to end: {tracked.trouble}')
+                continue
             found += self._faults_of(instance_id, tracked.load, tracked.seen)
             for suffix in tracked.load.children:
                 found += self._faults_of(instance_id + suffix, CHILD, [])
@@ -229,12 +255,15 @@ class Torture:
         while not self._is_over.is_set():
             count += 1
             instance_id = f'load-{number}-{count}'
-            load = LOADS[(number + count) % len(LOADS)]
+            load = self._loads[(number + count) % len(self._loads)]
             with self._changed:
                 self.tracked[instance_id] = Tracked(load)
                 self._unfinished.add(instance_id)
-            self._start(instance_id, load)
-            self._wait_for_end(instance_id)
+            try:
+                self._start(instance_id, load)
+                self._wait_for_end(instance_id)
+            except grpc.RpcError as error:
+                self.tracked[instance_id].trouble = f'{error.code().name}: {error.details()}'
             with self._changed:
                 self._unfinished.discard(instance_id)
                 self._finished += 1
@@ -243,10 +272,20 @@ class Torture:
     def _start(self, instance_id: str, load: Load) -> None:
         request = pb.CreateInstanceRequest(instanceId=instance_id, name=load.name, enforceUniqueInstanceId=True)
         request.input.value = json.dumps(load.input)
+        attempts = 0
+
+        def start_once() -> None:
+            # An earlier attempt may have been committed, and its answer lost. A daprd would run the instance again if
+            # it has ended by now.
+            nonlocal attempts
+            attempts += 1
+            if attempts > 1 and self._state(instance_id).exists:
+                return
+            self._stub.StartInstance(request, timeout=CALL_DEADLINE, wait_for_ready=True)
+
         try:
-            self._insist(lambda: self._stub.StartInstance(request, timeout=5, wait_for_ready=True))
+            self._insist(start_once)
         except grpc.RpcError as error:
-            # An earlier attempt was committed, and its answer lost.
             if error.code() is not grpc.StatusCode.ALREADY_EXISTS:
                 raise
         self.tracked[instance_id].is_accepted = True
@@ -255,8 +294,13 @@ class Torture:
         request = pb.GetInstanceRequest(instanceId=instance_id)
         self._insist(lambda: self._stub.WaitForInstanceCompletion(request, timeout=5, wait_for_ready=True))
 
+    def _state(self, instance_id: str) -> pb.GetInstanceResponse:
+        request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
+        response: pb.GetInstanceResponse = self._stub.GetInstance(request, timeout=CALL_DEADLINE, wait_for_ready=True)
+        return response
+
     def _insist(self, call: Callable[[], Any]) -> Any:
-        """Makes a call again and again while the emulator is not there, or does not answer in time."""
+        """Makes a call again and again while the sidecar is not there, has no worker, or does not answer in time."""
         deadline = time.monotonic() + DEADLINE
         while True:
             try:
@@ -266,10 +310,11 @@ class Torture:
                     grpc.StatusCode.UNAVAILABLE,
                     grpc.StatusCode.DEADLINE_EXCEEDED,
                     grpc.StatusCode.CANCELLED,
-                ):
+                ) and not _passes(error):
                     raise
                 if time.monotonic() > deadline:
                     raise
+            time.sleep(0.02)  # not for it to end: for what is moving to come to rest
 
     def _look_at_histories(self) -> None:
         with self._changed:
@@ -280,13 +325,16 @@ class Torture:
 
     def _history(self, instance_id: str) -> list[pb.HistoryEvent]:
         request = pb.GetInstanceHistoryRequest(instanceId=instance_id)
-        return list(self._insist(lambda: self._stub.GetInstanceHistory(request, timeout=5, wait_for_ready=True)).events)
+        return list(
+            self._insist(
+                lambda: self._stub.GetInstanceHistory(request, timeout=CALL_DEADLINE, wait_for_ready=True)
+            ).events
+        )
 
     # What it came to
 
     def _faults_of(self, instance_id: str, load: Load, seen: list[list[pb.HistoryEvent]]) -> list[str]:
-        request = pb.GetInstanceRequest(instanceId=instance_id, getInputsAndOutputs=True)
-        state = self._insist(lambda: self._stub.GetInstance(request, timeout=5, wait_for_ready=True)).workflowState
+        state = self._insist(lambda: self._state(instance_id)).workflowState
         history = self._history(instance_id)
         found = []
         if state.workflowStatus != pb.ORCHESTRATION_STATUS_COMPLETED or json.loads(state.output.value) != load.output:
@@ -300,18 +348,33 @@ class Torture:
         ):
             found.append('does not end once')
         events = outline[1:-1]
-        if not (events == load.events if load.is_ordered else _is_some_order_of(load.events, events)):
+        if self._is_daprd:
+            is_right = sorted(events) == sorted(load.events)
+        else:
+            is_right = events == load.events if load.is_ordered else _is_some_order_of(load.events, events)
+        if not is_right:
             found.append(f'committed {events}')
         for earlier in seen:
             if _run_of(earlier) == _run_of(history) and history[: len(earlier)] != earlier:
                 found.append(f'lost some of {[_line(event) for event in earlier]}')
         return [f'{instance_id} ({load.name}) {fault}' for fault in found]
 
+    def _end_workers(self) -> None:
+        for worker in self._workers:
+            if worker.running:
+                worker.kill()
+
     def _copy(self) -> Path:
-        """The database as the next start would find it; it belongs to the emulator while that runs."""
-        self.worker.kill()
-        self.emulator.kill()
-        return self._database
+        """The database as the next start would find it; it belongs to the sidecar while that runs."""
+        self._end_workers()
+        self.sidecar.kill()
+        return self.sidecar.database
+
+
+def _passes(error: grpc.RpcError) -> bool:
+    """Whether a daprd may give another answer a little later."""
+    is_moving = obstacle_of(error) in (Obstacle.NO_WORKER, Obstacle.BEING_PLACED)
+    return is_moving or 'transient store read failure' in (error.details() or '')
 
 
 def _line(event: pb.HistoryEvent) -> str:

@@ -5,7 +5,14 @@ What an app imports. The engine under it is `_durabletask`.
 
 from __future__ import annotations
 
-from dapr.ext.workflow._durabletask.failures import FailureDetails, NonRetryableError, TaskFailedError
+from dapr.ext.workflow._durabletask.failures import (
+    FailureDetails,
+    NonRetryableError,
+    TaskCancelledError,
+    TaskFailedError,
+)
+from dapr.ext.workflow._durabletask.forgotten_yield import ForgottenYieldError, ForgottenYieldWarning
+from dapr.ext.workflow._durabletask.metadata import ActivityExecutionInfo, WorkflowExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import (
     ActivityResult,
     ChildWorkflowResult,
@@ -60,6 +67,7 @@ from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 
 __all__ = [
     'UNSET',
+    'ActivityExecutionInfo',
     'ActivityResult',
     'BaseClientInterceptor',
     'BaseRuntimeInterceptor',
@@ -77,6 +85,8 @@ __all__ = [
     'ExecuteActivityRequest',
     'ExecuteWorkflowRequest',
     'FailureDetails',
+    'ForgottenYieldError',
+    'ForgottenYieldWarning',
     'JsonDataConverter',
     'MCPToolDef',
     'NonRetryableError',
@@ -89,6 +99,7 @@ __all__ = [
     'ScheduleWorkflowRequest',
     'SidecarUnavailableError',
     'Task',
+    'TaskCancelledError',
     'TaskFailedError',
     'WhenAllTask',
     'WhenAnyTask',
@@ -98,6 +109,7 @@ __all__ = [
     'WorkflowAlreadyExistsError',
     'WorkflowCallError',
     'WorkflowContext',
+    'WorkflowExecutionInfo',
     'WorkflowHistoryEvent',
     'WorkflowHistoryEventType',
     'WorkflowInstanceIdPage',

@@ -53,6 +53,32 @@ def test_a_stand_in_answers_and_remembers_its_calls(env: WorkflowEnvironment) ->
     assert charged.calls[0].instance_id
 
 
+def with_headers(ctx: DaprWorkflowContext, amount: int) -> Any:
+    ctx.set_metadata({'tenant': 'acme'})
+    charged = yield ctx.call_activity(charge, input=amount)
+    shipped = yield ctx.call_child_workflow(shipping, input='tea', metadata={})
+    return [charged, shipped]
+
+
+def test_a_stand_in_sees_the_input_and_its_metadata_apart(env: WorkflowEnvironment) -> None:
+    charged = env.mock_activity(charge, side_effect=lambda ctx, amount: f'{amount} {ctx.get_metadata()}')
+    shipped = env.mock_workflow(shipping, side_effect=lambda ctx, item: [item, ctx.execution_info.inbound_metadata])
+
+    assert env.run(with_headers, input=5) == ["5 {'tenant': 'acme'}", ['tea', {}]]
+    charged.assert_called_once_with(5)
+    assert (charged.calls[0].metadata, shipped.calls[0].metadata) == ({'tenant': 'acme'}, {})
+
+
+def test_an_activity_by_itself_is_given_metadata_and_a_span() -> None:
+    def tells(ctx: WorkflowActivityContext, _: Any) -> Any:
+        return [ctx.get_metadata(), ctx.trace_parent, ctx.trace_state]
+
+    given = ActivityEnvironment(metadata={'a': 'b'}, trace_parent='00-1-2-01', trace_state='c=d')
+
+    assert given.run(tells) == [{'a': 'b'}, '00-1-2-01', 'c=d']
+    assert ActivityEnvironment().run(tells) == [{}, None, None]
+
+
 def test_an_error_is_retried_as_one_of_the_activity_would_be(env: WorkflowEnvironment) -> None:
     env.mock_workflow('shipping', returns='sent')
     failing = env.mock_activity('charge', raises=ConnectionError('down'), times=2)

@@ -299,6 +299,11 @@ def test_a_test_that_hangs_is_told_what_each_instance_waits_for() -> None:
             env.client.wait_for_workflow_completion('order-7', timeout_in_seconds=0.01)
 
 
+def test_a_limit_of_a_wrong_type_is_refused_by_name(env: WorkflowEnvironment) -> None:
+    with pytest.raises(TypeError, match='timeout_in_seconds'):
+        env.client.wait_for_workflow_completion('any', timeout_in_seconds=timedelta(seconds=1))  # type: ignore[arg-type]
+
+
 def test_a_start_that_no_worker_takes_is_a_hang_that_says_so() -> None:
     with (
         WorkflowEnvironment.start_time_skipping(time_limit=0.1) as env,

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from dapr.ext.workflow._durabletask.internal import logging as names
+from dapr.ext.workflow._durabletask.internal.arguments import check
 from dapr.ext.workflow.logger.options import LoggerOptions
 
 __all__ = ['Logger']
@@ -38,6 +39,7 @@ class Logger:
     """
 
     def __init__(self, name: str, options: LoggerOptions | None = None) -> None:
+        check('logger_options', options, LoggerOptions)
         self._logger_options = options or LoggerOptions()
         current = names.CURRENT_NAMES.get(name)
         self._logger: logging.Logger = names.workflow_logger(current or name, None if current is None else name)

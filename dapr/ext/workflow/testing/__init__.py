@@ -3,6 +3,8 @@
 - `WorkflowEnvironment` runs workflows as in production, on a sidecar of the test's own. Its clock is the test's: a
   month of timers takes milliseconds. `mock_activity` and `mock_workflow` stand in for what a workflow calls.
 - `ActivityEnvironment` runs one activity.
+- `Replayer` finds out whether changed code can go on with workflows that run: it replays their recorded histories
+  (`WorkflowHistory`).
 
 The rule by which time moves, in an environment of `start_time_skipping`:
 
@@ -25,13 +27,27 @@ from __future__ import annotations
 from dapr.ext.workflow.testing.activity_environment import ActivityEnvironment
 from dapr.ext.workflow.testing.environment import WorkflowEnvironment
 from dapr.ext.workflow.testing.errors import WorkflowHangsError, WorkflowTerminatedError
+from dapr.ext.workflow.testing.histories import WorkflowHistory
 from dapr.ext.workflow.testing.mocks import Mock, MockCall
+from dapr.ext.workflow.testing.replayer import (
+    Replayer,
+    ReplayFailure,
+    WorkflowReplayError,
+    WorkflowReplayResult,
+    WorkflowReplayResults,
+)
 
 __all__ = [
     'ActivityEnvironment',
     'Mock',
     'MockCall',
+    'ReplayFailure',
+    'Replayer',
     'WorkflowEnvironment',
     'WorkflowHangsError',
+    'WorkflowHistory',
+    'WorkflowReplayError',
+    'WorkflowReplayResult',
+    'WorkflowReplayResults',
     'WorkflowTerminatedError',
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
+from dapr.ext.workflow._durabletask.metadata import checked
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory
 from dapr.ext.workflow._durabletask.task import ActivityContext
 from dapr.ext.workflow.adapters import adapt_activity
@@ -34,6 +35,9 @@ class ActivityEnvironment:
         attempt: Which attempt it is. Default: 1.
         propagated_history: The history that the workflow sends along. None (default): none.
         data_converter: As of `WorkflowRuntime`. None (default): `JsonDataConverter`.
+        metadata: What comes with its input, as headers do. None (default): nothing.
+        trace_parent: The sidecar's span of it, as a W3C `traceparent`. None (default): nothing is traced.
+        trace_state: The W3C `tracestate` that goes with it. None (default): none.
     """
 
     def __init__(
@@ -45,6 +49,9 @@ class ActivityEnvironment:
         attempt: int = 1,
         propagated_history: PropagatedHistory | None = None,
         data_converter: DataConverter | None = None,
+        metadata: Mapping[str, str] | None = None,
+        trace_parent: str | None = None,
+        trace_state: str | None = None,
     ) -> None:
         self._payloads = payloads_of(data_converter)
         self._workflow_id = workflow_id
@@ -52,6 +59,9 @@ class ActivityEnvironment:
         self._task_execution_id = task_execution_id
         self._attempt = attempt
         self._propagated_history = propagated_history
+        self._metadata = None if metadata is None else checked(metadata)
+        self._trace_parent = trace_parent
+        self._trace_state = trace_state
         self._shutting_down = Event()
 
     def shut_down(self) -> None:
@@ -89,6 +99,9 @@ class ActivityEnvironment:
             name=name_of(activity),
             attempt=self._attempt,
             shutting_down=self._shutting_down,
+            metadata=self._metadata,
+            trace_parent=self._trace_parent,
+            trace_state=self._trace_state,
         )
         adapted = adapt_activity(activity)
         text = None if input is None else self._payloads.encode(input)

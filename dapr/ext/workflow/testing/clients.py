@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from dapr.ext.workflow._durabletask.clients.requests import checked_seconds
 from dapr.ext.workflow.aio.dapr_workflow_client import DaprWorkflowClient as AsyncDaprWorkflowClient
 from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
@@ -43,13 +44,13 @@ class EnvironmentClient(DaprWorkflowClient):
     def wait_for_workflow_start(
         self, instance_id: str, *, timeout_in_seconds: float = 0, **options: Any
     ) -> WorkflowState | None:
-        with self._limit(f"the start of '{instance_id}'", timeout_in_seconds) as seconds:
+        with self._limit(f"the start of '{instance_id}'", _limit_of(timeout_in_seconds)) as seconds:
             return super().wait_for_workflow_start(instance_id, timeout_in_seconds=seconds, **options)
 
     def wait_for_workflow_completion(
         self, instance_id: str, *, timeout_in_seconds: float = 0, **options: Any
     ) -> WorkflowState | None:
-        with self._limit(f"the end of '{instance_id}'", timeout_in_seconds) as seconds:
+        with self._limit(f"the end of '{instance_id}'", _limit_of(timeout_in_seconds)) as seconds:
             return super().wait_for_workflow_completion(instance_id, timeout_in_seconds=seconds, **options)
 
 
@@ -69,11 +70,15 @@ class AsyncEnvironmentClient(AsyncDaprWorkflowClient):
     async def wait_for_workflow_start(
         self, instance_id: str, *, timeout_in_seconds: float = 0, **options: Any
     ) -> WorkflowState | None:
-        with self._limit(f"the start of '{instance_id}'", timeout_in_seconds) as seconds:
+        with self._limit(f"the start of '{instance_id}'", _limit_of(timeout_in_seconds)) as seconds:
             return await super().wait_for_workflow_start(instance_id, timeout_in_seconds=seconds, **options)
 
     async def wait_for_workflow_completion(
         self, instance_id: str, *, timeout_in_seconds: float = 0, **options: Any
     ) -> WorkflowState | None:
-        with self._limit(f"the end of '{instance_id}'", timeout_in_seconds) as seconds:
+        with self._limit(f"the end of '{instance_id}'", _limit_of(timeout_in_seconds)) as seconds:
             return await super().wait_for_workflow_completion(instance_id, timeout_in_seconds=seconds, **options)
+
+
+def _limit_of(timeout_in_seconds: float | None) -> float:
+    return checked_seconds(timeout_in_seconds, 'timeout_in_seconds') or 0

@@ -5,35 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, TypeVar
-
-import grpc
+from typing import Any, TypeVar
 
 from dapr.ext.workflow.aio.dapr_workflow_client import DaprWorkflowClient as AsyncDaprWorkflowClient
 from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
+from dapr.ext.workflow.emulator.serving.losses import Losses
 from dapr.ext.workflow.naming import name_of
+from dapr.ext.workflow.testing import defaults
 from dapr.ext.workflow.testing.clients import AsyncEnvironmentClient, EnvironmentClient
-from dapr.ext.workflow.testing.errors import WorkflowHangsError, WorkflowTerminatedError
+from dapr.ext.workflow.testing.errors import WorkflowTerminatedError
 from dapr.ext.workflow.testing.hanging import what_hangs
+from dapr.ext.workflow.testing.limits import DEFAULT_LIMIT, TimeLimit
 from dapr.ext.workflow.testing.mocks import UNSET, Mock, Mocks
 from dapr.ext.workflow.testing.places import EmulatedPlace, LocalPlace, Place, SidecarPlace
+from dapr.ext.workflow.testing.runtimes import Function, Functions, Runtimes, ensure_started, register
 from dapr.ext.workflow.testing.standins import EnvironmentStandIns
 from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_runtime import WorkflowRuntime
 from dapr.ext.workflow.workflow_state import WorkflowState, WorkflowStatus
 
-__all__ = ['DEFAULT_LIMIT', 'WorkflowEnvironment']
+__all__ = ['WorkflowEnvironment']
 
-DEFAULT_LIMIT: Final = 30.0
-
-Function = Callable[..., Any]
-Functions = Iterable[Function] | Mapping[str, Function]
 Self = TypeVar('Self', bound='WorkflowEnvironment')
 
 
@@ -51,7 +48,8 @@ class WorkflowEnvironment:
         place: Where workflows run.
         time_limit: How long a wait may take, in seconds of real time, before it is taken for one that hangs; None: as
             long as it likes.
-        always_replay: Whether runtimes replay the whole history with each turn, in place of keeping the workflow.
+        always_replay: Whether runtimes replay the whole history with each turn, in place of keeping the workflow. None
+            (default): where pytest runs with --workflow-always-replay.
         data_converter: What the runtimes and the clients turn values into payloads with. Default: JSON.
     """
 
@@ -60,18 +58,17 @@ class WorkflowEnvironment:
         place: Place,
         *,
         time_limit: float | None = DEFAULT_LIMIT,
-        always_replay: bool = False,
+        always_replay: bool | None = None,
         data_converter: DataConverter | None = None,
     ) -> None:
         self._place = place
         self._data_converter = data_converter
-        self._time_limit = time_limit
-        self._always_replay = always_replay
+        self._limit = TimeLimit(time_limit, self._what_hangs)
+        self._always_replay = defaults.always_replay if always_replay is None else always_replay
         self._mocks = Mocks()
         self._mocked_functions: dict[tuple[str, str], Function] = {}
         self._lock = threading.Lock()
-        self._runtimes: dict[str, list[WorkflowRuntime]] = {}
-        self._started: list[WorkflowRuntime] = []
+        self._runtimes = Runtimes()
         self._client: EnvironmentClient | None = None
         self._aio_client: AsyncEnvironmentClient | None = None
         self._is_open = False
@@ -84,7 +81,7 @@ class WorkflowEnvironment:
         apps: Sequence[str] = (),
         db: str | PathLike[str] | None = None,
         time_limit: float | None = DEFAULT_LIMIT,
-        always_replay: bool = False,
+        always_replay: bool | None = None,
         data_converter: DataConverter | None = None,
     ) -> Self:
         """An environment whose time is skipped; the rule is in the package's documentation.
@@ -97,7 +94,8 @@ class WorkflowEnvironment:
             time_limit: How long a wait may take, in seconds of real time; it then raises `WorkflowHangsError`. Default:
                 30. None: as long as it likes.
             always_replay: Whether each turn replays the whole history, so that code that does not do the same again is
-                found. Default: False, the workflow is kept as in production.
+                found. None (default): the workflow is kept as in production, unless pytest runs with
+                --workflow-always-replay.
             data_converter: What the runtimes and the clients of the environment turn values into payloads with, as in
                 `WorkflowRuntime`. None (default): `JsonDataConverter`.
         """
@@ -115,7 +113,7 @@ class WorkflowEnvironment:
         *,
         apps: Sequence[str] = (),
         time_limit: float | None = DEFAULT_LIMIT,
-        always_replay: bool = False,
+        always_replay: bool | None = None,
         data_converter: DataConverter | None = None,
     ) -> Self:
         """An environment with an emulator of its own, in real time. Arguments as for `start_time_skipping`."""
@@ -132,7 +130,7 @@ class WorkflowEnvironment:
         client: DaprWorkflowClient,
         *,
         time_limit: float | None = DEFAULT_LIMIT,
-        always_replay: bool = False,
+        always_replay: bool | None = None,
         data_converter: DataConverter | None = None,
     ) -> Self:
         """An environment on a sidecar that is running, in real time: the one of a client, which stays open.
@@ -176,10 +174,7 @@ class WorkflowEnvironment:
         if client is not None:
             client.close()  # whoever waits by it, in an activity, is let go
         self._place.end_sleeps()
-        for runtimes in self._runtimes.values():
-            for runtime in runtimes:
-                runtime.shutdown()
-        self._runtimes.clear()
+        self._runtimes.shutdown()
         self._place.stop()
 
     async def aclose(self) -> None:
@@ -215,7 +210,9 @@ class WorkflowEnvironment:
         with self._lock:
             if self._client is None:
                 host, port = self._host_and_port(self._place.app_names[0])
-                self._client = EnvironmentClient(host, port, self._limited, self._time_limit, self._data_converter)
+                self._client = EnvironmentClient(
+                    host, port, self._limit.waiting, self._limit.seconds, self._data_converter
+                )
             return self._client
 
     @property
@@ -225,7 +222,7 @@ class WorkflowEnvironment:
             if self._aio_client is None:
                 host, port = self._host_and_port(self._place.app_names[0])
                 self._aio_client = AsyncEnvironmentClient(
-                    host, port, self._limited, self._time_limit, self._data_converter
+                    host, port, self._limit.waiting, self._limit.seconds, self._data_converter
                 )
             return self._aio_client
 
@@ -273,8 +270,8 @@ class WorkflowEnvironment:
         if like is not None:
             registry.copy_from(like._registry)
         EnvironmentStandIns(app_id, self._mocks, self._mocked_functions, self._sleep_unlimited).attach(registry)
-        _register(runtime, workflows, activities)
-        self._runtimes.setdefault(app_id, []).append(runtime)
+        register(runtime, workflows, activities)
+        self._runtimes.add(app_id, runtime)
         return runtime
 
     def run(
@@ -340,13 +337,13 @@ class WorkflowEnvironment:
         Raises:
             WorkflowHangsError: There was something else to do for longer than the limit of real time.
         """
-        with self._told_when_hanging('its sleep'):
-            self._place.sleep(_seconds(duration), self._time_limit)
+        with self._limit.sleeping():
+            self._place.sleep(_seconds(duration), self._limit.seconds)
 
     async def asleep(self, duration: timedelta | float) -> None:
         """The same for asyncio."""
-        with self._told_when_hanging('its sleep'):
-            await self._place.asleep(_seconds(duration), self._time_limit)
+        with self._limit.sleeping():
+            await self._place.asleep(_seconds(duration), self._limit.seconds)
 
     @contextlib.contextmanager
     def auto_time_skipping_disabled(self) -> Iterator[None]:
@@ -429,6 +426,35 @@ class WorkflowEnvironment:
         )
         return self._add_mock('workflow', mock, workflow, app)
 
+    # -- failures on order ---------------------------------------------------------------------------------------------
+
+    def lose_turn(self, workflow: Function | str, turn: int = 1) -> None:
+        """Has a worker lost in mid-run: a turn of a workflow runs, and its answer never arrives.
+
+        The sidecar dispatches the turn again, as when the process has died; the workflow is thrown away and replayed
+        from its history. Once for each run of the workflow, from now on.
+
+        Args:
+            workflow: The workflow, or its name.
+            turn: Which turn of the run, from 1 on: the first one is the start.
+
+        Raises:
+            ValueError: There is no such turn, or the sidecar is not the environment's own.
+        """
+        self._losses().lose_turn(name_of(workflow), _count('turn', turn))
+
+    def lose_result(self, activity: Function | str, times: int = 1) -> None:
+        """Has the next results of an activity lost: it runs, its answer never arrives, and it runs again.
+
+        Args:
+            activity: The activity, or its name.
+            times: How many results.
+
+        Raises:
+            ValueError: It is not 1 or more, or the sidecar is not the environment's own.
+        """
+        self._losses().lose_results(name_of(activity), _count('times', times))
+
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _add_mock(self, kind: str, mock: Mock[Any, Any], target: Function | str, app: str | None) -> Mock[Any, Any]:
@@ -436,22 +462,24 @@ class WorkflowEnvironment:
         if not isinstance(target, str):
             self._mocked_functions[kind, mock.name] = target
         self._mocks.add(mock, kind, app_id)
-        if app_id is not None and app_id not in self._runtimes:
-            self._start(self.runtime(app=app_id))  # someone has to answer for that app
+        if app_id is not None and self._runtimes.latest(app_id) is None:
+            ensure_started(self.runtime(app=app_id))  # someone has to answer for that app
         return mock
 
-    def _prepare(self, workflow: Function | str, workflows: Functions, activities: Functions) -> None:
-        app_id = self._place.app_names[0]
-        runtimes = self._runtimes.get(app_id)
-        runtime = runtimes[-1] if runtimes else self.runtime()
-        own = () if isinstance(workflow, str) else (workflow,)
-        _register(runtime, own, ())
-        _register(runtime, workflows, activities)
-        self._start(runtime)
+    def _losses(self) -> Losses:
+        losses = self._place.losses
+        if losses is None:
+            raise ValueError(
+                'Answers can be lost on a sidecar of the environment itself alone, not on one from outside.'
+            )
+        return losses
 
-    def _start(self, runtime: WorkflowRuntime) -> None:
-        if not runtime.status().is_connected:
-            runtime.start()
+    def _prepare(self, workflow: Function | str, workflows: Functions, activities: Functions) -> None:
+        runtime = self._runtimes.latest(self._place.app_names[0]) or self.runtime()
+        own = () if isinstance(workflow, str) else (workflow,)
+        register(runtime, own, ())
+        register(runtime, workflows, activities)
+        ensure_started(runtime)
 
     def _app(self, app: str | None) -> str:
         names = self._place.app_names
@@ -471,65 +499,15 @@ class WorkflowEnvironment:
     async def _sleep_unlimited(self, seconds: float) -> None:
         await self._place.asleep(seconds, None)
 
-    @contextlib.contextmanager
-    def _limited(self, what: str, seconds: float) -> Iterator[float]:
-        """Enters a wait of a client, see `clients.Limit`."""
-        limit = self._time_limit
-        if limit is None or 0 < seconds <= limit:
-            yield seconds
-            return
-        started = time.monotonic()
-        try:
-            yield limit
-        except (TimeoutError, grpc.RpcError) as error:
-            if isinstance(error, grpc.RpcError) and error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
-            raise self._hanging(what, time.monotonic() - started) from error
-
-    @contextlib.contextmanager
-    def _told_when_hanging(self, what: str) -> Iterator[None]:
-        started = time.monotonic()
-        try:
-            yield
-        except TimeoutError as error:
-            raise self._hanging(what, time.monotonic() - started) from error
-
-    def _hanging(self, what: str, seconds: float) -> WorkflowHangsError:
+    def _what_hangs(self) -> str:
         apps = [(name, self._place.address_of(name)) for name in self._place.app_names]
-        running = [app for app, runtimes in self._runtimes.items() if any(_is_ready(runtime) for runtime in runtimes)]
-        story = what_hangs(apps, running, self._place.now() if self._place.skips_time else None)
-        return WorkflowHangsError(
-            f'The test hangs: after {seconds:.3g} s of real time it still waits for {what} (time_limit sets another '
-            f'limit).\n{story}'
-        )
+        return what_hangs(apps, self._runtimes.running_apps(), self._place.now() if self._place.skips_time else None)
 
 
-def _is_ready(runtime: WorkflowRuntime) -> bool:
-    return runtime.status().is_connected
-
-
-def _register(runtime: WorkflowRuntime, workflows: Functions, activities: Functions) -> None:
-    """Registers what is not registered yet."""
-    registry = runtime._registry
-    for name, fn in _named(workflows):
-        wanted = name or name_of(fn)
-        if _is_new(fn, registry.orchestrators.get(wanted)) and wanted not in registry.versioned_orchestrators:
-            runtime.register_workflow(fn, name=name)
-    for name, fn in _named(activities):
-        if _is_new(fn, registry.activities.get(name or name_of(fn))):
-            runtime.register_activity(fn, name=name)
-
-
-def _is_new(fn: Function, registered: Any) -> bool:
-    return registered is None or getattr(registered, '__wrapped__', None) is not fn
-
-
-def _named(functions: Functions) -> Iterator[tuple[str | None, Function]]:
-    if isinstance(functions, Mapping):
-        yield from functions.items()
-    else:
-        for fn in functions:
-            yield None, fn
+def _count(argument: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f'{argument} is {value!r}, it must be 1 or more.')
+    return value
 
 
 def _seconds(duration: timedelta | float) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Generic, NoReturn
 
@@ -33,10 +33,12 @@ class MockCall(Generic[TInput]):
     Attributes:
         input: The input, as the function that it stands in for would have been given it; None: there was none.
         instance_id: The workflow that called an activity; of a child workflow, its own instance id.
+        metadata: What came with the input; empty: nothing.
     """
 
     input: TInput
     instance_id: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Mock(Generic[TInput, TResult]):
@@ -97,14 +99,14 @@ class Mock(Generic[TInput, TResult]):
         """Whether it has answered a call."""
         return bool(self.calls)
 
-    def take(self, input: Any, instance_id: str) -> bool:
+    def take(self, input: Any, instance_id: str, metadata: Mapping[str, str]) -> bool:
         """Takes a call, if it has any left; for the environment."""
         with self._lock:
             if self._left == 0:
                 return False
             if self._left is not None:
                 self._left -= 1
-            self.calls.append(MockCall(input, instance_id))
+            self.calls.append(MockCall(input, instance_id, metadata))
             return True
 
     def answer(self, ctx: Any, input: Any) -> Any | Awaitable[Any]:
@@ -186,7 +188,9 @@ class Mocks:
         """Whether there was one ever, used up or not."""
         return (kind, name, app_id) in self._mocks or (kind, name, None) in self._mocks
 
-    def take(self, kind: str, name: str, app_id: str, input: Any, instance_id: str) -> Mock[Any, Any] | None:
+    def take(
+        self, kind: str, name: str, app_id: str, input: Any, instance_id: str, metadata: Mapping[str, str]
+    ) -> Mock[Any, Any] | None:
         """The one that answers a call, which it has taken; None: all are used up.
 
         Those for a number of calls come first, in the order in which they were made; then the latest of the others.
@@ -196,7 +200,7 @@ class Mocks:
         others = [mock for mock in found if not mock.is_limited]
         mock: Mock[Any, Any]
         for mock in (*limited, *reversed(others)):
-            if mock.take(input, instance_id):
+            if mock.take(input, instance_id, metadata):
                 return mock
         return None
 

@@ -11,6 +11,7 @@ from os import PathLike
 from typing import Protocol
 
 from dapr.ext.workflow.emulator.clock import StandingClock
+from dapr.ext.workflow.emulator.serving.losses import Losses
 from dapr.ext.workflow.emulator.serving.server import Emulator
 from dapr.ext.workflow.emulator.serving.skipping import TimeSkipping
 from dapr.ext.workflow.testing.callers import CURRENT
@@ -33,6 +34,10 @@ class Place(Protocol):
 
     def start(self) -> None:
         """Begins."""
+
+    @property
+    def losses(self) -> Losses | None:
+        """Where it is ordered that answers get lost; None: that cannot be had."""
 
     def end_sleeps(self) -> None:
         """Ends all sleeps: the test is over."""
@@ -89,6 +94,7 @@ class SidecarPlace(_RealTime):
     """
 
     app_names: Sequence[str] = ('',)
+    losses: Losses | None = None
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -113,7 +119,8 @@ class LocalPlace(_RealTime):
 
     def __init__(self, db: str | PathLike[str] | None, apps: Sequence[str]) -> None:
         self.app_names: Sequence[str] = tuple(apps) or ('',)
-        self.emulator = Emulator(db=db, apps=apps)
+        self.losses: Losses | None = Losses()
+        self.emulator = Emulator(db=db, apps=apps, losses=self.losses)
 
     def start(self) -> None:
         self.emulator.start()
@@ -139,7 +146,8 @@ class EmulatedPlace:
     def __init__(self, start_at: datetime | None, db: str | PathLike[str] | None, apps: Sequence[str]) -> None:
         self.app_names: Sequence[str] = tuple(apps) or ('',)
         self._skipping = TimeSkipping(StandingClock(start_at))
-        self.emulator = Emulator(db=db, apps=apps, time_skipping=self._skipping)
+        self.losses: Losses | None = Losses()
+        self.emulator = Emulator(db=db, apps=apps, time_skipping=self._skipping, losses=self.losses)
 
     def start(self) -> None:
         self.emulator.start()

@@ -53,14 +53,24 @@ class EnvironmentStandIns:
         self._answers: dict[str, Mock[Any, Any]] = {}
         self._outcomes: dict[str, tuple[Any, BaseException | None]] = {}
         self._registry: _Registry | None = None
+        # What runs for an activity, by name, with what it was made of: made anew it would be looked at anew, too.
+        self._made: dict[str, tuple[Function | None, Function | None, bool, Function]] = {}
 
     def activity(self, name: str, registered: Function | None) -> Function | None:
         """The activity to run: see `StandIns`."""
-        if self._mocks.any_for('activity', name, self._app_id):
-            return self._known(self._mocked_activity(name, registered))
-        if registered is None:
+        is_mocked = self._mocks.any_for('activity', name, self._app_id)
+        original = self._functions.get(('activity', name))
+        made = self._made.get(name)
+        if made is not None and made[0] is registered and made[1] is original and made[2] is is_mocked:
+            return made[3]
+        if is_mocked:
+            fn = self._known(self._mocked_activity(name, registered, original))
+        elif registered is not None:
+            fn = self._known(registered)
+        else:
             return self._missing_activity(name)
-        return self._known(registered)
+        self._made[name] = (registered, original, is_mocked, fn)
+        return fn
 
     def orchestrator(self, name: str, registry: _Registry) -> Function | None:
         """The workflow to run: see `StandIns`."""
@@ -92,10 +102,10 @@ class EnvironmentStandIns:
 
         return activity
 
-    def _mocked_activity(self, name: str, registered: Function | None) -> Function:
+    def _mocked_activity(self, name: str, registered: Function | None, original: Function | None) -> Function:
         # Async, whatever it stands in for: which one answers is known only when it is called.
         async def stand_in(ctx: ActivityContext, inp: Any = None) -> Any:
-            mock = self._mocks.take('activity', name, self._app_id, inp, ctx.orchestration_id)
+            mock = self._mocks.take('activity', name, self._app_id, inp, ctx.orchestration_id, ctx.get_metadata())
             if mock is None:
                 if registered is None:
                     raise ActivityNotRegisteredError(
@@ -111,7 +121,7 @@ class EnvironmentStandIns:
             result = await asyncio.to_thread(mock.answer, WorkflowActivityContext(ctx), inp)
             return await result if inspect.isawaitable(result) else result
 
-        return _annotated(stand_in, self._functions.get(('activity', name)) or registered)
+        return _annotated(stand_in, original or registered)
 
     def _missing_activity(self, name: str) -> Function:
         registry = self._registry
@@ -132,7 +142,8 @@ class EnvironmentStandIns:
             instance_id = ctx.instance_id
             mock = self._answers.get(instance_id) if ctx.is_replaying else None
             if mock is None:
-                mock = self._mocks.take('workflow', name, self._app_id, inp, instance_id)
+                metadata = ctx.execution_info.inbound_metadata
+                mock = self._mocks.take('workflow', name, self._app_id, inp, instance_id, metadata)
                 if mock is None:
                     if registered is None:
                         raise OrchestratorNotRegisteredError(
