@@ -175,6 +175,20 @@ def test_suspend_resume_terminate_rerun_and_purge(page: Page, client: DaprWorkfl
     page.get_by_text('steered is gone').wait_for()
 
 
+def test_a_question_stays_as_it_is_while_things_go_on(page: Page, client: DaprWorkflowClient) -> None:
+    client.schedule_new_workflow(order, instance_id='asked')
+    page.goto('/instance?id=asked')
+    is_live(page)
+    page.get_by_role('button', name='Terminate').click()
+    page.get_by_role('heading', name='Terminate asked?').wait_for()
+    client.schedule_new_workflow(order, instance_id='asked-other')
+    client.terminate_workflow('asked-other')
+    client.wait_for_workflow_completion('asked-other')
+    assert page.locator('#live').text_content() == ''
+    page.get_by_role('button', name='Terminate').click()
+    page.get_by_role('heading', name='asked TERMINATED').wait_for()
+
+
 def test_many_are_chosen_and_purged(page: Page, client: DaprWorkflowClient) -> None:
     for number in range(3):
         client.schedule_new_workflow(failing, instance_id=f'many-{number}')

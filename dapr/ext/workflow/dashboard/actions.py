@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import grpc
@@ -134,7 +135,7 @@ def confirmation(view: View, what: str, ids: Sequence[str], fields: Fields, back
     title = f'{what.capitalize()} {len(ids)} instances?' if many else f'{what.capitalize()} {ids[0]}?'
     loss = 'Their history will be gone.' if what == 'purge' else 'They end where they stand, and so do their children.'
     return frame(
-        view,
+        replace(view, version=None),  # it answers a post, and cannot be fetched again
         title,
         el('h1', title),
         el('p', loss),

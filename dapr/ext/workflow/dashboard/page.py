@@ -27,7 +27,7 @@ class View:
         problem: Why what is shown may be old, or None.
         told: What the last action has come to, or None.
         payloads: Makes a payload readable; None: payloads are not shown.
-        version: The version of the snapshot that it shows: the script looks for newer ones.
+        version: The version of the snapshot that it shows: the script looks for newer ones. None: it stays as it is.
         now: This moment (naive, UTC).
     """
 
@@ -37,7 +37,7 @@ class View:
     problem: str | None
     told: str | None
     payloads: Callable[[str], str] | None
-    version: int
+    version: int | None
     now: datetime
 
 

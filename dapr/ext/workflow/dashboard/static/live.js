@@ -2,6 +2,7 @@
 // What a person is doing there stays: open folds, chosen boxes, text in fields, the place that is looked at.
 'use strict';
 (() => {
+  if (document.body.dataset.version === undefined) return;
   const live = document.getElementById('live');
   const pause = 400;
   // The page may be older than the first word of the stream.
