@@ -51,7 +51,9 @@ def by_name(ctx: DaprWorkflowContext, base: WorkflowContext, policy: RetryPolicy
     )
 
 
-def in_async_ones(ctx: AsyncWorkflowContext) -> None:
+def in_async_ones(ctx: AsyncWorkflowContext, policy: RetryPolicy) -> None:
+    assert_type(ctx.call_activity('x', return_type=Order, retry_policy=policy), WorkflowFuture[Order])
+    assert_type(ctx.call_child_workflow('x', return_type=Order, retry_policy=policy), WorkflowFuture[Order])
     assert_type(ctx.call_activity('x', return_type=Order), WorkflowFuture[Order])
     assert_type(ctx.call_child_workflow('x', return_type=Order), WorkflowFuture[Order])
     assert_type(ctx.wait_for_external_event('x', 5, data_type=Order), WorkflowFuture[Order])

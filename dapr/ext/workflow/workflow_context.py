@@ -31,28 +31,13 @@ from dapr.ext.workflow.workflow_activity_context import Activity, WorkflowActivi
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from dapr.ext.workflow._durabletask.contexts import CallOptions, ChildOptions
     from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
     from dapr.ext.workflow.schedule_types import ScheduledWithInput, ScheduledWithoutInput
 
 __all__ = ['Workflow', 'WorkflowContext']
 
 T = TypeVar('T')
-
-
-class CallOptions(TypedDict, total=False):
-    """What a call of an activity takes beside its input, for type checkers."""
-
-    retry_policy: RetryPolicy | None
-    app_id: str | None
-    propagation: PropagationScope | None
-    timeout: float | timedelta | None
-    metadata: Mapping[str, str] | None
-
-
-class ChildOptions(CallOptions, total=False):
-    """What a call of a child workflow takes beside its input, for type checkers."""
-
-    instance_id: str | None
 
 
 class DetachedOptions(TypedDict, total=False):
@@ -323,7 +308,7 @@ class WorkflowContext(ABC):
         activity: TakesInput[WorkflowActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -332,7 +317,7 @@ class WorkflowContext(ABC):
         activity: TakesNoInput[WorkflowActivityContext, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -341,7 +326,7 @@ class WorkflowContext(ABC):
         activity: TakesInput[WorkflowActivityContext, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -350,7 +335,7 @@ class WorkflowContext(ABC):
         activity: WithInput[WorkflowActivityContext, TInput, TOutput],
         *,
         input: InputOf[TInput],
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -359,17 +344,22 @@ class WorkflowContext(ABC):
         activity: WithoutInput[WorkflowActivityContext, TOutput],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
     def call_activity(
-        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions]
+        self,
+        activity: str,
+        *,
+        return_type: type[TReturned],
+        input: Any = None,
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TReturned]: ...
     @overload
     @abstractmethod
     def call_activity(
-        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions]
+        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions[RetryPolicy]]
     ) -> Task[Any]: ...
     @abstractmethod
     def call_activity(
@@ -411,7 +401,7 @@ class WorkflowContext(ABC):
         workflow: WithInput[DaprWorkflowContext, TInput, Generator[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -420,7 +410,7 @@ class WorkflowContext(ABC):
         workflow: TakesNoInput[DaprWorkflowContext, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -429,7 +419,7 @@ class WorkflowContext(ABC):
         workflow: TakesInput[DaprWorkflowContext, None, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -438,7 +428,7 @@ class WorkflowContext(ABC):
         workflow: TakesInput[DaprWorkflowContext, TInput, TResult],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TResult]: ...
     @overload
     @abstractmethod
@@ -447,17 +437,22 @@ class WorkflowContext(ABC):
         workflow: WithoutInput[DaprWorkflowContext, TResult],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TResult]: ...
     @overload
     @abstractmethod
     def call_child_workflow(
-        self, workflow: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[ChildOptions]
+        self,
+        workflow: str,
+        *,
+        return_type: type[TReturned],
+        input: Any = None,
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TReturned]: ...
     @overload
     @abstractmethod
     def call_child_workflow(
-        self, workflow: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions]
+        self, workflow: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions[RetryPolicy]]
     ) -> Task[Any]: ...
     @abstractmethod
     def call_child_workflow(

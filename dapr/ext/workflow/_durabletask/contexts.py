@@ -6,7 +6,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
+
+from typing_extensions import TypedDict
 
 from dapr.ext.workflow._durabletask.call_logging import WORKFLOW_LOGGER, Call, CallLogger
 from dapr.ext.workflow._durabletask.call_types import (
@@ -31,17 +33,21 @@ if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.task import ActivityContext, Task
 
 
-class CallOptions(TypedDict, total=False):
+# The kind of policies that a context takes: the engine's, or the public one.
+TPolicy = TypeVar('TPolicy')
+
+
+class CallOptions(TypedDict, Generic[TPolicy], total=False):
     """What a call of an activity takes beside its input, for type checkers."""
 
-    retry_policy: RetryPolicy | None
+    retry_policy: TPolicy | None
     app_id: str | None
     propagation: PropagationScope | None
     timeout: float | timedelta | None
     metadata: Mapping[str, str] | None
 
 
-class ChildOptions(CallOptions, total=False):
+class ChildOptions(CallOptions[TPolicy], Generic[TPolicy], total=False):
     """What a call of a child workflow takes beside its input, for type checkers."""
 
     instance_id: str | None
@@ -244,7 +250,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         activity: TakesInput[ActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -253,7 +259,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         activity: TakesNoInput[ActivityContext, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -262,7 +268,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         activity: TakesInput[ActivityContext, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -271,7 +277,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         activity: WithInput[ActivityContext, TInput, TOutput],
         *,
         input: InputOf[TInput],
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -280,17 +286,22 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         activity: WithoutInput[ActivityContext, TOutput],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
     def call_activity(
-        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions]
+        self,
+        activity: str,
+        *,
+        return_type: type[TReturned],
+        input: Any = None,
+        **options: Unpack[CallOptions[RetryPolicy]],
     ) -> Task[TReturned]: ...
     @overload
     @abstractmethod
     def call_activity(
-        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions]
+        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions[RetryPolicy]]
     ) -> Task[Any]: ...
     @abstractmethod
     def call_activity(
@@ -329,7 +340,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         orchestrator: WithInput[OrchestrationContext, TInput, Generator[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -338,7 +349,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         orchestrator: TakesNoInput[OrchestrationContext, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -347,7 +358,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         orchestrator: TakesInput[OrchestrationContext, None, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TOutput]: ...
     @overload
     @abstractmethod
@@ -356,7 +367,7 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         orchestrator: TakesInput[OrchestrationContext, TInput, TResult],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TResult]: ...
     @overload
     @abstractmethod
@@ -365,17 +376,27 @@ class OrchestrationContext(DeterministicContextMixin, ABC):
         orchestrator: WithoutInput[OrchestrationContext, TResult],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TResult]: ...
     @overload
     @abstractmethod
     def call_sub_orchestrator(
-        self, orchestrator: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[ChildOptions]
+        self,
+        orchestrator: str,
+        *,
+        return_type: type[TReturned],
+        input: Any = None,
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[TReturned]: ...
     @overload
     @abstractmethod
     def call_sub_orchestrator(
-        self, orchestrator: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions]
+        self,
+        orchestrator: str,
+        *,
+        return_type: Any = None,
+        input: Any = None,
+        **options: Unpack[ChildOptions[RetryPolicy]],
     ) -> Task[Any]: ...
     @abstractmethod
     def call_sub_orchestrator(

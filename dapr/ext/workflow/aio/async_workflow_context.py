@@ -19,10 +19,10 @@ from dapr.ext.workflow.workflow_context import Workflow
 
 __all__ = ['AsyncWorkflowContext']
 
-_Base = BaseAsyncWorkflowContext[WorkflowActivityContext, DaprWorkflowContext]
+_Base = BaseAsyncWorkflowContext[WorkflowActivityContext, DaprWorkflowContext, RetryPolicy]
 
 
-class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, DaprWorkflowContext]):
+class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, DaprWorkflowContext, RetryPolicy]):
     """What an async workflow does its work through.
 
     Calls are scheduled where they are made, in program order, and return futures, which may be awaited more than once

@@ -28,12 +28,13 @@ from dapr.ext.workflow._durabletask.call_types import (
     WithInput,
     WithoutInput,
 )
-from dapr.ext.workflow._durabletask.contexts import CallOptions, ChildOptions
+from dapr.ext.workflow._durabletask.contexts import CallOptions, ChildOptions, TPolicy
 from dapr.ext.workflow._durabletask.metadata import WorkflowExecutionInfo
 from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
 from dapr.ext.workflow._durabletask.replay.context import _RuntimeOrchestrationContext
 from dapr.ext.workflow._durabletask.replay.futures import CallFuture, EventFuture, WorkflowFuture, WorkflowTask
 from dapr.ext.workflow._durabletask.replay.loop import WorkflowLoop
+from dapr.ext.workflow._durabletask.retry import RetryPolicy
 from dapr.ext.workflow._durabletask.task import Task
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Winner(Generic[T]):
         return hash(self._task)
 
 
-class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
+class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext, TPolicy]):
     """What an async workflow does its work through.
 
     Calls are scheduled where they are made, in program order, and return futures, which may be awaited more than once
@@ -274,7 +275,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         activity: TakesInput[TActivityContext, TInput, Coroutine[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
@@ -282,7 +283,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         activity: TakesNoInput[TActivityContext, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
@@ -290,7 +291,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         activity: TakesInput[TActivityContext, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
@@ -298,7 +299,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         activity: WithInput[TActivityContext, TInput, TOutput],
         *,
         input: InputOf[TInput],
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
@@ -306,15 +307,15 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         activity: WithoutInput[TActivityContext, TOutput],
         *,
         input: None = None,
-        **options: Unpack[CallOptions],
+        **options: Unpack[CallOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_activity(
-        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions]
+        self, activity: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[CallOptions[TPolicy]]
     ) -> WorkflowFuture[TReturned]: ...
     @overload
     def call_activity(
-        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions]
+        self, activity: str, *, return_type: Any = None, input: Any = None, **options: Unpack[CallOptions[TPolicy]]
     ) -> WorkflowFuture[Any]: ...
     def call_activity(
         self,
@@ -368,7 +369,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: WithInput[Self, TInput, Coroutine[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
@@ -376,7 +377,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: TakesNoInput[Self, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
@@ -384,7 +385,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: TakesInput[Self, None, Coroutine[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
@@ -392,7 +393,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: TakesInput[TGeneratorContext, TInput, Generator[Any, Any, TOutput]],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
@@ -400,7 +401,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: TakesNoInput[TGeneratorContext, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
@@ -408,7 +409,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: TakesInput[TGeneratorContext, None, Generator[Any, Any, TOutput]],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TOutput]: ...
     @overload
     def call_child_workflow(
@@ -416,7 +417,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: TakesInput[TGeneratorContext, TInput, TResult],
         *,
         input: InputOf[TInput],
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TResult]: ...
     @overload
     def call_child_workflow(
@@ -424,15 +425,20 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         workflow: WithoutInput[TGeneratorContext, TResult],
         *,
         input: None = None,
-        **options: Unpack[ChildOptions],
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TResult]: ...
     @overload
     def call_child_workflow(
-        self, workflow: str, *, return_type: type[TReturned], input: Any = None, **options: Unpack[ChildOptions]
+        self,
+        workflow: str,
+        *,
+        return_type: type[TReturned],
+        input: Any = None,
+        **options: Unpack[ChildOptions[TPolicy]],
     ) -> WorkflowFuture[TReturned]: ...
     @overload
     def call_child_workflow(
-        self, workflow: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions]
+        self, workflow: str, *, return_type: Any = None, input: Any = None, **options: Unpack[ChildOptions[TPolicy]]
     ) -> WorkflowFuture[Any]: ...
     def call_child_workflow(
         self,
@@ -839,7 +845,7 @@ class BaseAsyncWorkflowContext(Generic[TActivityContext, TGeneratorContext]):
         return self._loop.time() + (when.total_seconds() if isinstance(when, timedelta) else when)
 
 
-class AsyncWorkflowContext(BaseAsyncWorkflowContext[Any, Any]):
+class AsyncWorkflowContext(BaseAsyncWorkflowContext[Any, Any, RetryPolicy]):
     """See `BaseAsyncWorkflowContext`."""
 
     __slots__ = ()

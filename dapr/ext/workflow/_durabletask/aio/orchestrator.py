@@ -23,7 +23,7 @@ def async_orchestrator(
     fn: Function,
     *,
     sandbox_mode: SandboxMode = 'off',
-    make_context: Callable[..., BaseAsyncWorkflowContext[Any, Any]] = AsyncWorkflowContext,
+    make_context: Callable[..., BaseAsyncWorkflowContext[Any, Any, Any]] = AsyncWorkflowContext,
     call: Function | None = None,
 ) -> Function:
     """The orchestrator for an async workflow.
