@@ -373,8 +373,7 @@ class Torture:
 
 def _passes(error: grpc.RpcError) -> bool:
     """Whether a daprd may give another answer a little later."""
-    is_moving = obstacle_of(error) in (Obstacle.NO_WORKER, Obstacle.BEING_PLACED)
-    return is_moving or 'transient store read failure' in (error.details() or '')
+    return obstacle_of(error) in (Obstacle.NO_WORKER, Obstacle.BEING_PLACED, Obstacle.BEING_SAVED)
 
 
 def _line(event: pb.HistoryEvent) -> str:

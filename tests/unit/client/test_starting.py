@@ -30,6 +30,11 @@ NO_PLACE = (
     'failed to lookup actor: api error: code = FailedPrecondition desc = did not find address for actor '
     'dapr.internal.default.shop.workflow/i',
 )
+HALF_READ = (
+    grpc.StatusCode.UNKNOWN,
+    "workflow 'i': inbox key 'inbox-000000' declared in metadata (inboxLength=1) but missing from state store "
+    '(transient store read failure or partial save?)',
+)
 LOST = (grpc.StatusCode.UNAVAILABLE, 'Socket closed')
 UNANSWERED = (grpc.StatusCode.DEADLINE_EXCEEDED, 'Deadline Exceeded')
 TAKEN = (grpc.StatusCode.ALREADY_EXISTS, "an active workflow with ID 'i' already exists")
@@ -67,7 +72,7 @@ def short_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestWhatPasses:
-    @pytest.mark.parametrize('obstacle', [NO_WORKER, NO_PLACE], ids=['no worker', 'no place'])
+    @pytest.mark.parametrize('obstacle', [NO_WORKER, NO_PLACE, HALF_READ], ids=['no worker', 'no place', 'half read'])
     @pytest.mark.parametrize(
         ('method', 'answer', 'call'),
         [

@@ -143,9 +143,14 @@ class Waiting:
             self._in_the_way = None
         # A deadline is ours, or lies in between (a proxy's, an interceptor's) and ends the call but not the wait.
         had_no_worker, self._has_no_worker = self._has_no_worker, False
-        if status is grpc.StatusCode.DEADLINE_EXCEEDED or is_missing_instance(error):
+        obstacle = obstacle_of(error)
+        if (
+            status is grpc.StatusCode.DEADLINE_EXCEEDED
+            or is_missing_instance(error)
+            or obstacle is Obstacle.BEING_SAVED
+        ):
             self._cut_off_since = None
-        elif obstacle_of(error) in (Obstacle.NO_WORKER, Obstacle.BEING_PLACED):
+        elif obstacle in (Obstacle.NO_WORKER, Obstacle.BEING_PLACED):
             self._cut_off_since, self._has_no_worker = None, True
             if not had_no_worker:
                 self._tell(error)

@@ -19,6 +19,8 @@ _NO_CONNECTION: Final = ('failed to connect', 'errors resolving', 'DNS resolutio
 _NO_HANDSHAKE: Final = ('Tls handshake failed', 'Ssl handshake failed')
 _NO_WORKER: Final = re.compile(r'actor type \S+ not registered')
 _NO_PLACE: Final = re.compile('did not find address for actor|actor runtime|actors? (?:are|is) not ready|placement')
+# daprd reads a state in more than one step, and another turn may write it in between.
+_HALF_READ: Final = 'transient store read failure'
 _APP: Final = re.compile(r'dapr\.internal\.[^.\s]+\.([^\s/|"\']+?)\.(?:workflow|activity)')
 
 
@@ -33,13 +35,15 @@ class Obstacle(Enum):
     """The sidecar refused the call, since no worker of the app is connected."""
     BEING_PLACED = 'being placed'
     """The sidecar refused the call, since the app's actors have no place yet, or are moving."""
+    BEING_SAVED = 'being saved'
+    """The sidecar refused the call, since the instance's state changed while it was read."""
     LOST = 'lost'
     """The connection or the sidecar went away: the call may have had its effect, or not."""
 
     @property
     def is_harmless(self) -> bool:
         """Whether the call has had no effect, and may do better a little later."""
-        return self in (Obstacle.NO_CONNECTION, Obstacle.NO_WORKER, Obstacle.BEING_PLACED)
+        return self in (Obstacle.NO_CONNECTION, Obstacle.NO_WORKER, Obstacle.BEING_PLACED, Obstacle.BEING_SAVED)
 
 
 def obstacle_of(error: grpc.RpcError) -> Obstacle | None:
@@ -53,7 +57,7 @@ def obstacle_of(error: grpc.RpcError) -> Obstacle | None:
         return Obstacle.NO_WORKER
     if status is grpc.StatusCode.FAILED_PRECONDITION and _NO_PLACE.search(details):
         return Obstacle.BEING_PLACED
-    return None
+    return Obstacle.BEING_SAVED if _HALF_READ in details else None
 
 
 def app_of(error: grpc.RpcError) -> str | None:
