@@ -48,7 +48,7 @@ def apply(run: Run, batch: Sequence[pb.HistoryEvent], response: pb.WorkflowRespo
     if stall is not None:
         # Once is enough, however many workers say so.
         is_noted = run.state.stalled_for == stall.description
-        note = events.execution_stalled(now, stall.reason, stall.description, run.apps.router(run.key.app_id))
+        note = events.execution_stalled(now, stall.reason, stall.description)
         return Outcome(pb.ORCHESTRATION_STATUS_STALLED, [] if is_noted else [note])
 
     terminated = next((event for event in batch if event.HasField('executionTerminated')), None)

@@ -127,11 +127,9 @@ def execution_terminated(
     return event
 
 
-def execution_stalled(
-    now: int, reason: pb.StalledReason.ValueType, description: str, router: pb.TaskRouter | None
-) -> pb.HistoryEvent:
+def execution_stalled(now: int, reason: pb.StalledReason.ValueType, description: str) -> pb.HistoryEvent:
     """No connected worker has the code that the instance began with."""
-    event = new_event(now, router=router)
+    event = new_event(now)
     event.executionStalled.reason = reason
     event.executionStalled.description = description
     return event

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import grpc
 
@@ -14,12 +13,10 @@ from dapr.ext.workflow.emulator.rules.apply import activity_request, child_id, n
 from dapr.ext.workflow.emulator.rules.apps import Apps
 from dapr.ext.workflow.emulator.rules.outcome import Effect, Outcome, StartActivity, StartTimer
 from dapr.ext.workflow.emulator.rules.propagation import handed_on
-from dapr.ext.workflow.emulator.rules.runs import RunState
+from dapr.ext.workflow.emulator.rules.runs import OPENING, RESOLVING, RunState, resolved
 from dapr.ext.workflow.emulator.seam import Key
 
 __all__ = ['rerun']
-
-_BODIES: Final = ('taskScheduled', 'timerCreated', 'childWorkflowInstanceCreated')
 
 
 def rerun(
@@ -32,8 +29,9 @@ def rerun(
 ) -> tuple[pb.HistoryEvent, Outcome]:
     """Makes the beginning of an instance that goes on from an event of another one, which has ended.
 
-    Its history is the old one before the event: the workflowStarted events, then the others. What had no result by
-    then is scheduled anew, the event itself last.
+    Its history is the old one before the event, in daprd's order: what was scheduled stands right before its result.
+    What had no result by then is scheduled anew, the event itself last. Of timers daprd 1.18 schedules those that have
+    fired anew, too, with no effect on the workflow; here they are as all else.
 
     Args:
         request: Which event, and with what input.
@@ -52,11 +50,10 @@ def rerun(
     """
     place = _place(request, history)
     _check(request, history[place])
-    before = list(history[:place])
-    before.sort(key=lambda event: not event.HasField('workflowStarted'))
-    again = {event.eventId for event in RunState(before).open.values()} | {request.eventID}
+    settled, unsettled = _settled_first(history[:place])
+    again = {event.eventId for event in (*unsettled, history[place])}
     rerunning = _Rerunning(request, key, propagated, apps, now)
-    for event in (*before, history[place]):
+    for event in (*settled, *unsettled, history[place]):
         copy = pb.HistoryEvent()
         copy.CopyFrom(event)
         if copy.HasField('executionStarted'):
@@ -69,6 +66,20 @@ def rerun(
     return rerunning.started, Outcome(status, rerunning.events, rerunning.effects)
 
 
+def _settled_first(events: Sequence[pb.HistoryEvent]) -> tuple[list[pb.HistoryEvent], list[pb.HistoryEvent]]:
+    """The events, with what was scheduled right before its result; and what was scheduled and had no result."""
+    state, settled = RunState(), []
+    for event in events:
+        kind = event.WhichOneof('eventType') or ''
+        begun = state.open.get(resolved(event, kind)) if kind in RESOLVING else None
+        if begun is not None:
+            settled.append(begun)
+        if kind not in OPENING:
+            settled.append(event)
+        state.add((event,))
+    return settled, list(state.open.values())
+
+
 def _place(request: pb.RerunWorkflowFromEventRequest, history: Sequence[pb.HistoryEvent]) -> int:
     places = [place for place, event in enumerate(history) if event.eventId == request.eventID]
     if not places:
@@ -76,7 +87,7 @@ def _place(request: pb.RerunWorkflowFromEventRequest, history: Sequence[pb.Histo
             grpc.StatusCode.NOT_FOUND, f"'{request.sourceInstanceID}' has no history event with ID '{request.eventID}'"
         )
     for place in places:
-        if history[place].WhichOneof('eventType') in _BODIES:
+        if history[place].WhichOneof('eventType') in OPENING:
             return place
     raise Refused(
         grpc.StatusCode.NOT_FOUND,

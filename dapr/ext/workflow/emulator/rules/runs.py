@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator.rules import events
 
-__all__ = ['MAX_BATCH', 'RESOLVING', 'Batch', 'Message', 'RunState', 'after', 'next_batch']
+__all__ = ['MAX_BATCH', 'OPENING', 'RESOLVING', 'Batch', 'Message', 'RunState', 'after', 'next_batch', 'resolved']
 
 MAX_BATCH: Final = 1000
 """The most events that one batch has."""
@@ -23,7 +23,8 @@ RESOLVING: Final = {
 }
 """The events that resolve something: what they resolve, and the field of its id."""
 
-_OPENING: Final = {'taskScheduled': 'task', 'timerCreated': 'timer', 'childWorkflowInstanceCreated': 'child'}
+OPENING: Final = {'taskScheduled': 'task', 'timerCreated': 'timer', 'childWorkflowInstanceCreated': 'child'}
+"""The events that schedule something, and what."""
 
 
 class Message(NamedTuple):
@@ -65,10 +66,10 @@ class RunState:
         for event in history:
             kind = event.WhichOneof('eventType') or ''
             self.stalled_for = event.executionStalled.description if kind == 'executionStalled' else None
-            if kind in _OPENING:
-                self.open[_OPENING[kind], event.eventId] = event
+            if kind in OPENING:
+                self.open[OPENING[kind], event.eventId] = event
             elif kind in RESOLVING:
-                self.open.pop(_resolved(event, kind), None)
+                self.open.pop(resolved(event, kind), None)
             elif kind == 'executionStarted':
                 self.is_started = True
             elif kind == 'executionSuspended':
@@ -85,8 +86,8 @@ class RunState:
     def children_after(self, added: Sequence[pb.HistoryEvent]) -> list[pb.HistoryEvent]:
         """childWorkflowInstanceCreated of the children without a result, after these events, which are not added."""
         after = RunState(added)
-        resolved = {_resolved(event, kind) for event in added if (kind := event.WhichOneof('eventType')) in RESOLVING}
-        before = {what: event for what, event in self.open.items() if what not in resolved}
+        done = {resolved(event, kind) for event in added if (kind := event.WhichOneof('eventType')) in RESOLVING}
+        before = {what: event for what, event in self.open.items() if what not in done}
         return [event for (kind, _), event in {**before, **after.open}.items() if kind == 'child']
 
 
@@ -131,7 +132,7 @@ def next_batch(state: RunState, inbox: Sequence[Message], now: int) -> Batch:
             return Batch([], [], ordered)
     chosen = [events.workflow_started(now)]
     is_started = state.is_started
-    resolved: set[tuple[str, int]] = set()
+    done: set[tuple[str, int]] = set()
     count = 0
     for message in ordered:
         if len(chosen) == MAX_BATCH:
@@ -140,10 +141,10 @@ def next_batch(state: RunState, inbox: Sequence[Message], now: int) -> Batch:
         event = message.event
         kind = event.WhichOneof('eventType') or ''
         if kind in RESOLVING:
-            what = _resolved(event, kind)
-            if what not in state.open or what in resolved:
+            what = resolved(event, kind)
+            if what not in state.open or what in done:
                 continue
-            resolved.add(what)
+            done.add(what)
         elif kind == 'executionStarted':
             if is_started:
                 continue
@@ -152,6 +153,7 @@ def next_batch(state: RunState, inbox: Sequence[Message], now: int) -> Batch:
     return Batch(chosen if len(chosen) > 1 else [], ordered[:count], ordered[count:])
 
 
-def _resolved(event: pb.HistoryEvent, kind: str) -> tuple[str, int]:
+def resolved(event: pb.HistoryEvent, kind: str) -> tuple[str, int]:
+    """What an event of a kind in `RESOLVING` resolves: its kind and id, as in `RunState.open`."""
     what, field = RESOLVING[kind]
     return what, getattr(getattr(event, kind), field)
