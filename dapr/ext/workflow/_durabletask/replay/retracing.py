@@ -11,6 +11,9 @@ worker checks:
 - the run must end in the turn in which the history says so, and in the same way;
 - the patches that the history has must be met, as a sidecar checks it.
 
+An instance that runs again from one of its events begins with a copy, in which calls stand where they ended: what its
+turns have is looked at from that event on.
+
 The last turn of a history that goes on may be cut anywhere: what the code asks for beyond it is what a worker would
 send in its next turn, and is no fault. Waits without a limit may lack their timer, as in histories of older sidecars,
 until the first that has one.
@@ -50,6 +53,8 @@ _CONFIRMATIONS: Final = frozenset(
         'eventSent',
     }
 )
+# Those that a run can begin at again.
+_RERUN_AT: Final = ('taskScheduled', 'timerCreated', 'childWorkflowInstanceCreated')
 _LIBRARIES: Final = tuple(
     path for name in ('stdlib', 'platstdlib', 'purelib', 'platlib') if (path := sysconfig.get_paths().get(name))
 )
@@ -146,6 +151,7 @@ class _Run(WorkflowInstance):
         '_checked_to',
         '_compare_payloads',
         '_confirmed',
+        '_copied_to',
         '_events',
         '_held_places',
         '_made_at',
@@ -174,6 +180,7 @@ class _Run(WorkflowInstance):
         self._confirmed: set[int] = set()
         self._patches: list[str] = []
         self._checked_to = 0
+        self._copied_to = next((place for place, event in enumerate(events) if _is_run_again(event)), -1)
         self._stood_at: str | None = None
 
     # A turn
@@ -195,7 +202,7 @@ class _Run(WorkflowInstance):
             return
         if not is_last or any(event.HasField('executionCompleted') for event in events):
             self._check_patches(turn)
-        if self.divergence is None and not had_ended:
+        if self.divergence is None and not had_ended and turn.start > self._copied_to:
             self._check_rest(turn, is_last)
 
     def _check_patches(self, turn: range) -> None:
@@ -444,6 +451,11 @@ class _Run(WorkflowInstance):
                 if found:
                     return found
         return None
+
+
+def _is_run_again(event: pb.HistoryEvent) -> bool:
+    kind = event.WhichOneof('eventType')
+    return kind in _RERUN_AT and getattr(event, kind).HasField('rerunParentInstanceInfo')
 
 
 def _is_for_something_else(action: CreateTimer, timer: pb.TimerCreatedEvent) -> bool:
