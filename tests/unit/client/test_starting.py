@@ -36,6 +36,7 @@ HALF_READ = (
     '(transient store read failure or partial save?)',
 )
 LOST = (grpc.StatusCode.UNAVAILABLE, 'Socket closed')
+DROPPED = (grpc.StatusCode.CANCELLED, 'Stream removed (RST_STREAM (Received RST_STREAM with error code 8))')
 UNANSWERED = (grpc.StatusCode.DEADLINE_EXCEEDED, 'Deadline Exceeded')
 TAKEN = (grpc.StatusCode.ALREADY_EXISTS, "an active workflow with ID 'i' already exists")
 STARTED = pb.CreateInstanceResponse(instanceId='i')
@@ -115,7 +116,7 @@ class TestWhatPasses:
         assert asked(sidecar) == [method]
 
     def test_what_only_reads_is(self, client: Any, sidecar: ScriptedSidecar) -> None:
-        sidecar.script('GetInstance', LOST, instance())
+        sidecar.script('GetInstance', LOST, DROPPED, instance())
         assert client.get_orchestration_state('i') is not None
 
     def test_it_is_given_up_within_its_bound_and_says_what_to_do(self, twin: Twin, sidecar: ScriptedSidecar) -> None:
@@ -160,7 +161,7 @@ class TestOnceOnly:
         assert client.schedule_new_orchestration('w', input=1, instance_id='i') == 'i'
         assert asked(sidecar).count('StartInstance') == 1
 
-    @pytest.mark.parametrize('failure', [UNANSWERED, LOST], ids=['unanswered', 'lost'])
+    @pytest.mark.parametrize('failure', [UNANSWERED, LOST, DROPPED], ids=['unanswered', 'lost', 'dropped'])
     def test_when_it_is_not_there_it_is_sent_again_in_a_way_that_starts_no_second_run(
         self, client: Any, sidecar: ScriptedSidecar, failure: Any
     ) -> None:

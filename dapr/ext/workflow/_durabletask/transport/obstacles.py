@@ -19,6 +19,8 @@ _NO_CONNECTION: Final = ('failed to connect', 'errors resolving', 'DNS resolutio
 _NO_HANDSHAKE: Final = ('Tls handshake failed', 'Ssl handshake failed')
 _NO_WORKER: Final = re.compile(r'actor type \S+ not registered')
 _NO_PLACE: Final = re.compile('did not find address for actor|actor runtime|actors? (?:are|is) not ready|placement')
+# What gRPC says of a call that the other side has dropped: daprd drops those under way when an app's actors move.
+_DROPPED: Final = 'RST_STREAM'
 # daprd reads a state in more than one step, and another turn may write it in between.
 _HALF_READ: Final = 'transient store read failure'
 _APP: Final = re.compile(r'dapr\.internal\.[^.\s]+\.([^\s/|"\']+?)\.(?:workflow|activity)')
@@ -38,7 +40,7 @@ class Obstacle(Enum):
     BEING_SAVED = 'being saved'
     """The sidecar refused the call, since the instance's state changed while it was read."""
     LOST = 'lost'
-    """The connection or the sidecar went away: the call may have had its effect, or not."""
+    """The connection or the sidecar went away, or dropped the call: it may have had its effect, or not."""
 
     @property
     def is_harmless(self) -> bool:
@@ -53,6 +55,8 @@ def obstacle_of(error: grpc.RpcError) -> Obstacle | None:
         if any(words in details for words in _NO_HANDSHAKE):
             return Obstacle.NO_HANDSHAKE
         return Obstacle.NO_CONNECTION if any(words in details for words in _NO_CONNECTION) else Obstacle.LOST
+    if status is grpc.StatusCode.CANCELLED and _DROPPED in details:
+        return Obstacle.LOST
     if _NO_WORKER.search(details):
         return Obstacle.NO_WORKER
     if status is grpc.StatusCode.FAILED_PRECONDITION and _NO_PLACE.search(details):
