@@ -10,6 +10,7 @@ from benchmarks import (
     agents,
     coroutines,
     daprd,
+    dashboard,
     emulator,
     history_cache,
     listening,
@@ -36,6 +37,7 @@ _BENCHES: dict[str, Callable[[Environment, Environment, int], dict[str, Any]]] =
     'values': values.run,
     'coroutines': coroutines.run,
     'testing': testing_kit.run,
+    'dashboard': dashboard.run,
     'transport': transport_spike.run,
 }
 # By their names only: the spike chose the transport, and is run when that choice is looked at again; daprd has to be

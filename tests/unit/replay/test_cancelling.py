@@ -104,7 +104,7 @@ def test_timers_that_fire_after_they_were_cancelled_mean_nothing_and_are_not_kep
     driver = Driver(workflow)
     assert kinds(driver.start()) == [(1, 'createTimer'), (2, 'createTimer'), (3, 'scheduleTask')]
     assert list(running_instance(driver).context._unresolved) == [3]
-    assert not running_instance(driver).context._waiters
+    assert not running_instance(driver).context.waits_for_event
     assert kinds(driver.turn(timer_fired(1), timer_fired(2))) == []
     assert output(driver.turn(task_completed(3))) == 'done'
     assert running_instance(driver).forgotten == []

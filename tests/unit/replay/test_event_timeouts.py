@@ -195,5 +195,5 @@ def test_the_timer_of_a_wait_whose_event_came_is_not_kept(timeout: timedelta | N
     assert kinds(results) == [(6, 'scheduleTask')]
     kept = contexts[1]  # the first was thrown away with its replay
     assert list(kept._unresolved) == [6]
-    assert not kept._wait_timers
+    assert not kept.waits_for_event
     assert kinds(driver.turn(timer_fired(1))) == [], 'one that fires late is ignored'

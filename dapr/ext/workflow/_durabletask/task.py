@@ -608,7 +608,7 @@ class ExternalEventWithTimeoutTask(CompositeTask[T]):
         timer_task: TimerTask,
         event_name: str,
         timeout: datetime | timedelta | None = None,
-        on_timeout: Callable[[], None] | None = None,
+        on_timeout: Callable[[], object] | None = None,
     ) -> None:
         self._event_task = event_task
         self._timer_task = timer_task

@@ -10,7 +10,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_name
@@ -37,6 +36,7 @@ from dapr.ext.workflow._durabletask.replay.actions import (
     logical_time,
     router_to,
 )
+from dapr.ext.workflow._durabletask.replay.mailbox import Mailbox
 from dapr.ext.workflow._durabletask.retry import RetryPolicy
 from dapr.ext.workflow._durabletask.task import (
     ActivityTask,
@@ -53,14 +53,6 @@ _AnyAction = TypeVar('_AnyAction', bound=Action)
 
 # Of how many calls that ended before the code asked for them it is known whether it ever did.
 _UNSEEN = 64
-
-
-class BufferedEvent(NamedTuple):
-    """An external event that no one has waited for yet."""
-
-    arrival: int
-    name: str
-    encoded: str | None
 
 
 class Completion(NamedTuple):
@@ -93,6 +85,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     _inbound_metadata: dict[str, str] | None = None
     _metadata: dict[str, str] | None = None
 
+    # Most workflows wait for no event, and are sent none.
+    _mailbox: Mailbox | None = None
+
     # What ended while the code waited for something else, and had not asked for it: the latest, for `forgotten`. None
     # until there is some, since a deque takes its room when it is made.
     _unseen: deque[tuple[int, Awaited]] | None = None
@@ -120,12 +115,6 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         # The timer between the turn of the last messages and that of the continue-as-new; 0: there is none.
         self.last_timer_id = 0
 
-        self._waiters: dict[str, deque[CompletableTask[Any]]] = {}
-        self._buffered_events: dict[str, deque[BufferedEvent]] = {}
-        self._event_arrivals = 0
-        # The timers of waits that go on. One whose event came is of no use any more: in a workflow that is kept running
-        # one for each wait would add up, until they fire, or for ever.
-        self._wait_timers: dict[CompletableTask[Any], int] = {}
         self._notices: list[str] = []
         # What is to be done when the events that were given are gone through: an event loop leaves the thread.
         self._leave: Callable[[], None] | None = None
@@ -413,17 +402,13 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     ) -> Task[Any]:
         if not isinstance(name, str):
             raise wrong_type('name', name, 'a str')
-        folded = name.casefold()
         event_task: CompletableTask[Any] = EventTask()
         event_task._name = name
         if data_type is not None:
             event_task._read = self._payloads.reader(data_type)
-        buffered = self._buffered_events.get(folded)
-        if buffered:
-            event = buffered.popleft()
+        event = self._mail().take(name)
+        if event is not None:
             self._give_event(event_task, event.name, event.encoded)
-            if not buffered:
-                del self._buffered_events[folded]
             return event_task
         if isinstance(timeout, timedelta) and timeout == timedelta(0):
             event_task.cancel(
@@ -434,10 +419,10 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         unlimited = timeout is None or (isinstance(timeout, timedelta) and timeout < timedelta(0))
         fire_at = None if timeout is None or unlimited else self._moment('timeout', timeout)
         timer = self._start_timer(action_id, fire_at, pb.TimerOriginExternalEvent(name=name))
-        self._waiters.setdefault(folded, deque()).append(event_task)
-        self._wait_timers[event_task] = action_id
+        mailbox = self._mail()
+        mailbox.wait(name, event_task, action_id)
         wait: ExternalEventWithTimeoutTask[Any] = ExternalEventWithTimeoutTask(
-            event_task, timer, name, timeout, lambda: self._withdraw_waiter(folded, event_task)
+            event_task, timer, name, timeout, lambda: mailbox.withdraw(name, event_task)
         )
         wait._let_go = self.withdraw_wait
         return wait
@@ -459,6 +444,11 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
                 fire_at = naive_utc(self.current_utc_datetime)
                 self.last_timer_id = self._next_id()
                 self._actions[self.last_timer_id] = CreateTimer(TimerTask(), fire_at, pb.TimerOriginCreateTimer())
+
+    @property
+    def waits_for_event(self) -> bool:
+        """Whether the code waits for an external event."""
+        return self._mailbox is not None and self._mailbox.has_waiters
 
     # What the engine does on behalf of events
 
@@ -498,22 +488,14 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
 
     def receive_event(self, name: str, encoded: str | None) -> None:
         """Gives an external event to who has waited longest for its name; without a waiter, it is kept."""
-        folded = name.casefold()
-        waiters = self._waiters.get(folded)
-        if waiters:
-            waiter = waiters.popleft()
-            if not waiters:
-                del self._waiters[folded]
-            self._forget_timer(waiter)
-            self._give_event(waiter, name, encoded)
-        else:
-            self.buffer_event(name, encoded)
+        waiter = self._mail().deliver(name, encoded)
+        if waiter is not None:
+            self.forget_timer(waiter.timer_id, waiter.task._parent)
+            self._give_event(waiter.task, name, encoded)
 
     def buffer_event(self, name: str, encoded: str | None) -> None:
         """Keeps an external event for a later wait, or for the next run."""
-        self._event_arrivals += 1
-        event = BufferedEvent(self._event_arrivals, name, encoded)
-        self._buffered_events.setdefault(name.casefold(), deque()).append(event)
+        self._mail().keep(name, encoded)
 
     def forget_timer(self, action_id: int, parent: object) -> None:
         """Lets go of a timer that no one waits for any more. It is in the history all the same, and means nothing when
@@ -531,8 +513,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     def withdraw_wait(self, wait: Task[Any]) -> None:
         """Takes back a wait for an external event that is of no use any more, so that it takes no event from others."""
         if isinstance(wait, ExternalEventWithTimeoutTask) and not wait._is_complete:
-            self._forget_timer(wait._event_task)
-            self._withdraw_waiter(wait._event_name.casefold(), wait._event_task)
+            waiter = self._mail().withdraw(wait._event_name, wait._event_task)
+            if waiter is not None:
+                self.forget_timer(waiter.timer_id, waiter.task._parent)
 
     def note(self, text: str) -> None:
         """Takes note of something odd but harmless, for the log; in replay, it was noted when it was new."""
@@ -762,20 +745,15 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             ) from error
         raise TypeError(f'{argument} must be a datetime or a timedelta, not {type(when).__name__}: {when!r}.')
 
-    def _withdraw_waiter(self, folded: str, waiter: CompletableTask[Any]) -> None:
-        self._wait_timers.pop(waiter, None)
-        waiters = self._waiters.get(folded)
-        if waiters and waiter in waiters:
-            waiters.remove(waiter)
-            if not waiters:
-                del self._waiters[folded]
-
-    def _forget_timer(self, waiter: CompletableTask[Any]) -> None:
-        self.forget_timer(self._wait_timers.pop(waiter, 0), waiter._parent)
+    def _mail(self) -> Mailbox:
+        mailbox = self._mailbox
+        if mailbox is None:
+            mailbox = self._mailbox = Mailbox()
+        return mailbox
 
     def _carryover_events(self) -> list[pb.HistoryEvent]:
-        events = sorted(chain.from_iterable(self._buffered_events.values()))
-        return [helpers.new_event_raised_event(event.name, event.encoded) for event in events]
+        kept = () if self._mailbox is None else self._mailbox.kept()
+        return [helpers.new_event_raised_event(event.name, event.encoded) for event in kept]
 
     @staticmethod
     def _shifted_down(numbered: dict[int, _AnyAction], above: int) -> dict[int, _AnyAction]:

@@ -45,7 +45,7 @@ def run_coroutine(
             loop.run_until_idle()
             if loop.is_ending:
                 _end(context, loop, main)
-            elif not (context._unresolved or context._waiters):
+            elif not (context._unresolved or context.waits_for_event):
                 context.set_failed(_stuck())
             yield loop.readiness
     finally:

@@ -41,6 +41,7 @@ from dapr.ext.workflow._durabletask.replay.futures import (
     WorkflowTask,
     WorkflowTimerHandle,
 )
+from dapr.ext.workflow._durabletask.replay.refusals import RefusingLoop
 from dapr.ext.workflow._durabletask.task import Task
 
 T = TypeVar('T')
@@ -86,7 +87,7 @@ class Readiness(Task[None]):
         self._is_complete = False
 
 
-class WorkflowLoop(asyncio.AbstractEventLoop):
+class WorkflowLoop(RefusingLoop):
     """One workflow's event loop. Used by one thread at a time, by another one at each turn if it comes to that.
 
     Args:
@@ -504,31 +505,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         error = AsyncWorkflowError(f'{call} {why}')
         self.end(error)
         raise error
-
-
-_REFUSED: Final = {
-    'run_in_executor': 'asyncio.to_thread (loop.run_in_executor)',
-    'call_soon_threadsafe': 'loop.call_soon_threadsafe, by which other threads reach a loop,',
-}
-
-
-def _refusing(name: str) -> Callable[..., NoReturn]:
-    call = _REFUSED.get(name, f'loop.{name}')
-
-    def refusing(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        for argument in args:
-            if asyncio.iscoroutine(argument):
-                argument.close()
-        self.refuse(call, 'has no place in a workflow: its replay cannot do it again. Do it in an activity.')
-
-    refusing.__name__ = name
-    return refusing
-
-
-# Threads, sockets, subprocesses, signals, and whatever else later versions of asyncio have.
-for _name in dir(asyncio.AbstractEventLoop):
-    if not _name.startswith('_') and _name not in vars(WorkflowLoop):
-        setattr(WorkflowLoop, _name, _refusing(_name))
 
 
 def _seconds(value: float) -> timedelta:
