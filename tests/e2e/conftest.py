@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.hangs import Rerunner
 from tools.daprd_sidecar import daprd, sidecar_of
 from tools.go_sidecar import Build, Sidecar, builds, emulator
 
@@ -46,10 +47,14 @@ def _missing(build: Build) -> str:
     return f'no sidecar {build.version} at {build.binary}: run `make {target}`, or set DAPR_SIDECAR_DIR to its folder'
 
 
-def pytest_configure() -> None:
+_rerunner = Rerunner()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     # A misspelt value is told before any test runs.
     _required()
-    _tested()
+    if any(build.is_daprd for build in _tested()):
+        config.pluginmanager.register(_rerunner, 'daprd-rerunner')
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -80,7 +85,9 @@ def _shared_sidecar(request: pytest.FixtureRequest) -> Iterator[Sidecar]:
             pytest.fail(f'DAPR_E2E=require, and {_missing(build)}', pytrace=False)
         pytest.skip(_missing(build))
     with sidecar_of(build) as sidecar:
+        _rerunner.sidecar = sidecar if build.is_daprd else None
         yield sidecar
+        _rerunner.sidecar = None
 
 
 @pytest.fixture
