@@ -49,6 +49,7 @@ from dapr.ext.workflow.interceptors import (
     ExecuteWorkflowRequest,
     RuntimeInterceptor,
     ScheduleWorkflowRequest,
+    SendEventRequest,
     WorkflowOutboundInterceptor,
 )
 from dapr.ext.workflow.mcp import DaprMCPClient, MCPToolDef
@@ -97,6 +98,7 @@ __all__ = [
     'RetryPolicy',
     'RuntimeInterceptor',
     'ScheduleWorkflowRequest',
+    'SendEventRequest',
     'SidecarUnavailableError',
     'Task',
     'TaskCancelledError',

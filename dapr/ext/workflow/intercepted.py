@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,6 +27,8 @@ from dapr.ext.workflow.interceptors import (
     ExecuteActivityRequest,
     ExecuteWorkflowRequest,
     RuntimeInterceptor,
+    ScheduleWorkflowRequest,
+    SendEventRequest,
     WorkflowOutboundInterceptor,
     as_coroutine,
     as_generator,
@@ -54,9 +56,11 @@ class Outbound:
         self.call_activity = methods_of(interceptors, 'call_activity')
         self.call_child_workflow = methods_of(interceptors, 'call_child_workflow')
         self.continue_as_new = methods_of(interceptors, 'continue_as_new')
+        self.schedule_new_workflow = methods_of(interceptors, 'schedule_new_workflow')
+        self.send_event = methods_of(interceptors, 'send_event')
 
     def __bool__(self) -> bool:
-        return bool(self.call_activity or self.call_child_workflow or self.continue_as_new)
+        return any(vars(self).values())
 
 
 class _Intercepted:
@@ -131,6 +135,50 @@ class _Intercepted:
             name, input, instance_id, retry_policy, app_id, self, propagation, timeout, self._effective(metadata)
         )
         return composed(self._outbound.call_child_workflow, last)(request)
+
+    def schedule_new_workflow(
+        self,
+        workflow: Workflow | str,
+        *,
+        input: Any = None,
+        instance_id: str | None = None,
+        start_at: datetime | timedelta | None = None,
+        app_id: str | None = None,
+        app_namespace: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Any:
+        call: Any = super().schedule_new_workflow  # type: ignore[misc]
+        name = name_of(workflow)
+
+        def last(request: ScheduleWorkflowRequest[Any]) -> Any:
+            return call(
+                workflow if request.workflow_name == name else request.workflow_name,
+                input=request.input,
+                instance_id=request.instance_id,
+                start_at=request.start_at,
+                app_id=request.app_id,
+                app_namespace=request.app_namespace,
+                metadata=request.metadata,
+            )
+
+        now: datetime = self.current_utc_datetime  # type: ignore[attr-defined]
+        request = ScheduleWorkflowRequest(
+            name,
+            input,
+            instance_id,
+            now + start_at if isinstance(start_at, timedelta) else start_at,
+            app_id=app_id,
+            metadata=self._effective(metadata),
+            app_namespace=app_namespace,
+            workflow_ctx=self,
+        )
+        return composed(self._outbound.schedule_new_workflow, last)(request)
+
+    def send_event(self, instance_id: str, name: str, data: Any = None) -> None:
+        call: Any = super().send_event  # type: ignore[misc]
+        composed(
+            self._outbound.send_event, lambda request: call(request.instance_id, request.event_name, request.data)
+        )(SendEventRequest(instance_id, name, data, self))
 
     def _continue_as_new(self, input: Any, save_events: bool, metadata: Mapping[str, str] | None) -> None:
         call: Any = super().continue_as_new  # type: ignore[misc]

@@ -4,7 +4,8 @@ Three kinds, by the names of python-sdk#827, each with a base class that passes 
 
 - `ClientInterceptor` is around `schedule_new_workflow` of a client.
 - `RuntimeInterceptor` is around each run of a workflow, and each activity.
-- `WorkflowOutboundInterceptor` is around what a workflow asks for: activities, child workflows, continue_as_new.
+- `WorkflowOutboundInterceptor` is around what a workflow asks for: activities, child workflows, continue_as_new,
+  detached workflows, events for others.
 
 A method gets a request and `next`. It may look at the request, give `next` another one (`dataclasses.replace`), raise,
 or do something before and after; what it returns is what the caller gets. The first interceptor of a list is the
@@ -45,6 +46,7 @@ __all__ = [
     'ExecuteWorkflowRequest',
     'RuntimeInterceptor',
     'ScheduleWorkflowRequest',
+    'SendEventRequest',
     'WorkflowOutboundInterceptor',
 ]
 
@@ -58,19 +60,31 @@ Next = Callable[[Any], Any]
 # What is asked for
 
 
+class _Outbound:
+    workflow_ctx: Any
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the code that is running now has run before. False in a request that was made without a context."""
+        return self.workflow_ctx is not None and bool(self.workflow_ctx.is_replaying)
+
+
 @dataclass
-class ScheduleWorkflowRequest(Generic[TInput]):
-    """A workflow that a client starts.
+class ScheduleWorkflowRequest(_Outbound, Generic[TInput]):
+    """A workflow that a client starts, or a detached one that a workflow starts.
 
     Attributes:
         workflow_name: The name that it is registered by.
         input: Its input; None: there is none.
-        instance_id: Its instance id; None: a new one.
+        instance_id: Its instance id; None: a new one, or one that is made of that of the workflow that starts it.
         start_at: When it starts; None: now.
         reuse_id_policy: Deprecated, and without effect.
         app_id: The app that is to run it; None: the sidecar's own.
-        timeout: For how many seconds it may take to start; None: as long as the client's calls may take.
-        metadata: What goes with the input, as headers do; None: nothing.
+        timeout: For how many seconds it may take to start; None: as long as the client's calls may take. A workflow
+            does not wait for it.
+        metadata: What goes with the input, as headers do; None: nothing (of a workflow's: what it has set).
+        app_namespace: The Dapr namespace of the app, of a workflow's; None: its own.
+        workflow_ctx: The context of the workflow that starts it; None: a client does.
     """
 
     workflow_name: str
@@ -81,6 +95,8 @@ class ScheduleWorkflowRequest(Generic[TInput]):
     app_id: str | None = None
     timeout: float | None = None
     metadata: dict[str, str] | None = None
+    app_namespace: str | None = None
+    workflow_ctx: Any = None
 
 
 @dataclass
@@ -116,15 +132,6 @@ class ExecuteActivityRequest(Generic[TInput]):
     ctx: Any
     input: TInput
     metadata: dict[str, str] | None = None
-
-
-class _Outbound:
-    workflow_ctx: Any
-
-    @property
-    def is_replaying(self) -> bool:
-        """Whether the code that is running now has run before. False in a request that was made without a context."""
-        return self.workflow_ctx is not None and bool(self.workflow_ctx.is_replaying)
 
 
 @dataclass
@@ -196,6 +203,23 @@ class ContinueAsNewRequest(_Outbound, Generic[TInput]):
     metadata: dict[str, str] | None = None
 
 
+@dataclass
+class SendEventRequest(_Outbound):
+    """An event that a workflow raises on another instance.
+
+    Attributes:
+        instance_id: The instance that waits for it.
+        event_name: The event's name.
+        data: Its payload; None: there is none.
+        workflow_ctx: The workflow's context.
+    """
+
+    instance_id: str
+    event_name: str
+    data: Any = None
+    workflow_ctx: Any = None
+
+
 # Who may have a say in it
 
 
@@ -228,7 +252,11 @@ class RuntimeInterceptor(Protocol, Generic[TWorkflowInput, TActivityInput]):
 
 class WorkflowOutboundInterceptor(Protocol, Generic[TWorkflowInput, TActivityInput]):
     """Is around what workflows ask for. Given to `WorkflowRuntime(outbound_interceptors=[...])`. Plain methods alone:
-    what `next` gives is what the workflow waits for, and `next` can be called once or not at all."""
+    what `next` gives is what the workflow waits for, and `next` can be called once or not at all.
+
+    It may also have `schedule_new_workflow` and `send_event`, which are no part of python-sdk#827: see
+    `BaseWorkflowOutboundInterceptor`.
+    """
 
     def call_activity(
         self, request: CallActivityRequest[TActivityInput], next: Callable[[CallActivityRequest[TActivityInput]], Any]
@@ -297,6 +325,18 @@ class BaseWorkflowOutboundInterceptor(Generic[TWorkflowInput, TActivityInput]):
         request: ContinueAsNewRequest[TWorkflowInput],
         next: Callable[[ContinueAsNewRequest[TWorkflowInput]], Any],
     ) -> Any:
+        return next(request)
+
+    def schedule_new_workflow(
+        self,
+        request: ScheduleWorkflowRequest[TWorkflowInput],
+        next: Callable[[ScheduleWorkflowRequest[TWorkflowInput]], Any],
+    ) -> Any:
+        """Around `ctx.schedule_new_workflow`; `next` gives the new instance's id, which is to be returned."""
+        return next(request)
+
+    def send_event(self, request: SendEventRequest, next: Callable[[SendEventRequest], Any]) -> Any:
+        """Around `ctx.send_event`; `next` gives nothing."""
         return next(request)
 
 

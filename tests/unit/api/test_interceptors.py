@@ -244,6 +244,53 @@ def test_interceptors_see_and_set_the_limits_of_calls(emulator: Emulator, workfl
     assert hurried.had == [60, None]
 
 
+class Messenger(wf.BaseWorkflowOutboundInterceptor[Any, Any]):
+    """Takes note of detached workflows and of events for others, and changes both."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def schedule_new_workflow(self, request: Any, next: Any) -> Any:
+        self.seen.append((request.workflow_name, request.input, request.instance_id))
+        assert request.start_at - request.workflow_ctx.current_utc_datetime == timedelta(milliseconds=2)
+        return next(replace(request, instance_id='apart', metadata={'tenant': 'a'}))
+
+    def send_event(self, request: Any, next: Any) -> Any:
+        self.seen.append((request.instance_id, request.event_name, request.data))
+        next(replace(request, data=request.data + 1))
+
+
+def waiting(ctx: DaprWorkflowContext, _: Any) -> Run:
+    return [(yield ctx.wait_for_external_event('go')), ctx.execution_info.inbound_metadata]
+
+
+def starting(ctx: DaprWorkflowContext, _: Any) -> Run:
+    started = ctx.schedule_new_workflow(waiting, input=1, start_at=timedelta(milliseconds=2))
+    yield ctx.create_timer(timedelta(milliseconds=50))
+    ctx.send_event(started, 'go', 41)
+    return started
+
+
+async def starting_async(ctx: AsyncWorkflowContext, _: Any) -> str:
+    started = ctx.schedule_new_workflow(waiting, input=1, start_at=timedelta(milliseconds=2))
+    await asyncio.sleep(0.05)
+    ctx.send_event(started, 'go', 41)
+    return started
+
+
+@pytest.mark.own_mode  # what is asked for is counted
+@pytest.mark.parametrize('workflow', [starting, starting_async])
+def test_detached_workflows_and_events_for_others_go_through_them(emulator: Emulator, workflow: Any) -> None:
+    messenger = Messenger()
+    app = App(emulator, outbound_interceptors=[messenger], disable_sticky_execution=False)
+    app.runtime.register_workflow(workflow)
+    app.runtime.register_workflow(waiting)
+    with app.runtime, DaprWorkflowClient('127.0.0.1', app.port) as client:
+        assert ended(client, client.schedule_new_workflow(workflow)).serialized_output == '"apart"'
+        assert ended(client, 'apart').serialized_output == '[42, {"tenant": "a"}]'
+    assert messenger.seen == [('waiting', 1, None), ('apart', 'go', 41)]
+
+
 async def forever_async(ctx: AsyncWorkflowContext, value: int) -> int:
     if value < 3:
         ctx.continue_as_new(value + 1)
