@@ -1,10 +1,15 @@
 """Waiting for a person, but not for ever.
 
 Small expenses need nobody. A large one waits for the event `decision`; what nobody decides in time goes to the boss.
+
+The example decides by itself. With `by-hand` it waits for you, an hour at most: decide in the dashboard.
+
+    dapr-workflow dev -- python examples/workflow/human_approval.py by-hand
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,8 +50,8 @@ def ask_for_decision(ctx: WorkflowActivityContext, expense: Any) -> None:
 def main() -> None:
     with runtime, DaprWorkflowClient() as client:
 
-        def outcome(instance_id: str) -> str | None:
-            state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=30)
+        def outcome(instance_id: str, seconds: int = 30) -> str | None:
+            state = client.wait_for_workflow_completion(instance_id, timeout_in_seconds=seconds)
             assert state is not None
             return f'{state.serialized_output}'
 
@@ -63,6 +68,11 @@ def main() -> None:
 
         sofa = client.schedule_new_workflow(approve, input=Expense('a sofa', 2_000, days=0.5))
         print(f'a sofa: {outcome(sofa)}')
+
+        if 'by-hand' in sys.argv[1:]:
+            boat = client.schedule_new_workflow(approve, input=Expense('a boat', 70_000, days=3600), instance_id='boat')
+            print('  you do: raise the event "decision" on the instance "boat", with {"approved": true, "by": "me"}')
+            print(f'a boat: {outcome(boat, 3600)}')
 
 
 if __name__ == '__main__':
