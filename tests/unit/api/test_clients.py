@@ -20,6 +20,7 @@ from dapr.ext.workflow import (
 )
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
+from dapr.ext.workflow._durabletask.metadata import opened
 from tests.support.scripted_sidecar import ScriptedSidecar, running
 
 COMPLETED = pb.GetInstanceResponse(
@@ -305,3 +306,12 @@ def test_a_rerun_keeps_the_input_unless_one_is_given(sidecar: ScriptedSidecar, c
     assert (sidecar.last.request.overwriteInput, sidecar.last.request.HasField('input')) == (True, False)
     client.rerun_workflow_from_event('i', 1, input=0)
     assert sidecar.last.request.input.value == '0'
+
+
+def test_a_rerun_sends_metadata_along_with_a_new_input_alone(sidecar: ScriptedSidecar, client: Any) -> None:
+    client.rerun_workflow_from_event('i', 1, input=0, metadata={'tenant': 'a'})
+    assert opened(sidecar.last.request.input.value) == ('0', {'tenant': 'a'})
+    client.rerun_workflow_from_event('i', 1, input=None, metadata={'tenant': 'a'})
+    assert opened(sidecar.last.request.input.value) == (None, {'tenant': 'a'})
+    with pytest.raises(ValueError, match='metadata goes with a new input'):
+        client.rerun_workflow_from_event('i', 1, metadata={'tenant': 'a'})

@@ -346,6 +346,7 @@ class AsyncTaskHubGrpcClient:
         overwrite_input: bool = False,
         new_child_instance_id: str | None = None,
         app_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> str:
         """Runs an instance that has ended again, as a new one, from one of its events on.
 
@@ -357,12 +358,14 @@ class AsyncTaskHubGrpcClient:
             overwrite_input: Whether the event gets the new input, be it None. Default: False, the old one stays.
             new_child_instance_id: The new id of the child, when the event created one. None (default): a made-up one.
             app_id: The app that owns the instance.
+            metadata: What goes with the new input, as headers do. None (default): nothing; what the old input had is
+                gone with it.
 
         Returns:
             The new instance's id.
 
         Raises:
-            ValueError: The event id is out of range.
+            ValueError: The event id is out of range, or metadata is given and no new input.
             grpc.RpcError: With NOT_FOUND when there is no such instance or event, or it cannot be run again; with
                 INVALID_ARGUMENT when the instance has not ended; with ALREADY_EXISTS when the new id is taken.
         """
@@ -376,6 +379,7 @@ class AsyncTaskHubGrpcClient:
                 new_child_instance_id,
                 app_id,
                 self._payloads,
+                metadata,
             )
         )
 

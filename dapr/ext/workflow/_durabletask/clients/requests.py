@@ -260,6 +260,7 @@ def rerun(
     new_child_instance_id: str | None,
     app_id: str | None,
     payloads: Payloads = PLAIN,
+    metadata: Mapping[str, str] | None = None,
 ) -> Operation[str]:
     """RerunWorkflowFromEvent; the new instance's id comes back."""
     if event_id is None:
@@ -273,11 +274,19 @@ def rerun(
         )
     for name, new_id in (('new_instance_id', new_instance_id), ('new_child_instance_id', new_child_instance_id)):
         check_new_id(name, new_id)
+    given = None if metadata is None else checked(metadata)
+    if given and not overwrite_input:
+        raise ValueError(
+            'metadata goes with a new input, and none is given: the old one stays, with the metadata it has.'
+        )
+    encoded = _payload(input, 'input', payloads) if overwrite_input else None
+    if given:
+        encoded = wrappers_pb2.StringValue(value=sealed(None if encoded is None else encoded.value, given))
     request = pb.RerunWorkflowFromEventRequest(
         sourceInstanceID=_checked(instance_id),
         eventID=event_id,
         newInstanceID=new_instance_id,
-        input=_payload(input, 'input', payloads) if overwrite_input else None,
+        input=encoded,
         overwriteInput=overwrite_input,
         newChildWorkflowInstanceID=new_child_instance_id,
         router=new_task_router(app_id),
