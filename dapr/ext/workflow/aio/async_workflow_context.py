@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from dapr.ext.workflow._durabletask.aio.context import BaseAsyncWorkflowContext
-from dapr.ext.workflow._durabletask.call_types import typed_as
+from dapr.ext.workflow._durabletask.call_types import InputOf, TInput, typed_as
 from dapr.ext.workflow._durabletask.propagation import PropagationScope
 from dapr.ext.workflow._durabletask.replay.futures import WorkflowFuture
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
@@ -15,7 +15,12 @@ from dapr.ext.workflow.naming import name_of
 from dapr.ext.workflow.retry_policy import RetryPolicy, engines_policy
 from dapr.ext.workflow.values.annotations import result_type
 from dapr.ext.workflow.workflow_activity_context import Activity, WorkflowActivityContext
-from dapr.ext.workflow.workflow_context import Workflow
+from dapr.ext.workflow.workflow_context import DetachedOptions, Workflow
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from dapr.ext.workflow.schedule_types import ScheduledWithInput, ScheduledWithoutInput
 
 __all__ = ['AsyncWorkflowContext']
 
@@ -85,10 +90,18 @@ class AsyncWorkflowContext(BaseAsyncWorkflowContext[WorkflowActivityContext, Dap
         )
         return self._future(task, 'call_child_workflow', name)
 
-    @typed_as(DaprWorkflowContext.schedule_new_workflow)
-    def schedule_new_workflow(  # type: ignore[override]  # of functions, it takes those alone that are workflows
-        self, workflow: Workflow | str, **options: Any
-    ) -> str:
+    # Written out: with the type of the other context's method, mypy now and then finds fault with `self`.
+    @overload  # type: ignore[override]  # of functions, it takes those alone that are workflows
+    def schedule_new_workflow(
+        self, workflow: ScheduledWithInput[TInput], *, input: InputOf[TInput], **options: Unpack[DetachedOptions]
+    ) -> str: ...
+    @overload
+    def schedule_new_workflow(
+        self, workflow: ScheduledWithoutInput, *, input: None = None, **options: Unpack[DetachedOptions]
+    ) -> str: ...
+    @overload
+    def schedule_new_workflow(self, workflow: str, *, input: Any = None, **options: Unpack[DetachedOptions]) -> str: ...
+    def schedule_new_workflow(self, workflow: Workflow | str, **options: Any) -> str:
         return super().schedule_new_workflow(name_of(workflow), **options)
 
     activity = call_activity

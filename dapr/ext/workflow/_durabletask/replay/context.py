@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from dapr.ext.workflow._durabletask.contexts import OrchestrationContext, get_name
+from dapr.ext.workflow._durabletask.contexts import get_name
 from dapr.ext.workflow._durabletask.deterministic import deterministic_uuid_v5
 from dapr.ext.workflow._durabletask.internal import helpers
 from dapr.ext.workflow._durabletask.internal import protos as pb
@@ -21,8 +21,8 @@ from dapr.ext.workflow._durabletask.internal.json_faults import not_encodable
 from dapr.ext.workflow._durabletask.internal.payloads import PLAIN, Payloads, unreadable
 from dapr.ext.workflow._durabletask.internal.timer import naive_utc
 from dapr.ext.workflow._durabletask.limited_call import LimitedCallTask, duration_of
-from dapr.ext.workflow._durabletask.metadata import WorkflowExecutionInfo, checked, sealed
-from dapr.ext.workflow._durabletask.propagation import PropagatedHistory, PropagationScope
+from dapr.ext.workflow._durabletask.metadata import checked, sealed
+from dapr.ext.workflow._durabletask.propagation import PropagationScope
 from dapr.ext.workflow._durabletask.replay.actions import (
     Action,
     Awaited,
@@ -33,9 +33,9 @@ from dapr.ext.workflow._durabletask.replay.actions import (
     ScheduleTask,
     SendEvent,
     default_child_id,
-    logical_time,
     router_to,
 )
+from dapr.ext.workflow._durabletask.replay.facts import RunFacts
 from dapr.ext.workflow._durabletask.replay.mailbox import Mailbox
 from dapr.ext.workflow._durabletask.retry import RetryPolicy
 from dapr.ext.workflow._durabletask.task import (
@@ -68,7 +68,7 @@ class Completion(NamedTuple):
 _OWN_ENDINGS = (pb.ORCHESTRATION_STATUS_COMPLETED, pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW)
 
 
-class _RuntimeOrchestrationContext(OrchestrationContext):
+class _RuntimeOrchestrationContext(RunFacts):
     """See `OrchestrationContext` for what workflow code may call.
 
     Args:
@@ -81,10 +81,6 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
 
     timeout_error: type[TimeoutError] = TimeoutError
 
-    # Of the class: most workflows have none. What it was started with, and what goes with its calls.
-    _inbound_metadata: dict[str, str] | None = None
-    _metadata: dict[str, str] | None = None
-
     # Most workflows wait for no event, and are sent none.
     _mailbox: Mailbox | None = None
 
@@ -93,15 +89,8 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
     _unseen: deque[tuple[int, Awaited]] | None = None
 
     def __init__(self, instance_id: str, payloads: Payloads = PLAIN) -> None:
-        self._instance_id = instance_id
+        super().__init__(instance_id)
         self._payloads = payloads
-        self._is_replaying = True
-        # The event that set the logical time, and that time, once it was asked for: most times of a history never are.
-        self._clock = pb.HistoryEvent()
-        self._now: datetime | None = None
-        self._app_id: str | None = None
-        self._parent_instance_id: str | None = None
-        self._propagated_history: PropagatedHistory | None = None
 
         # Ids count up with each action, in program order. `actions` are those not confirmed by history (what goes out
         # when the turn ends); `unresolved` those whose task has not ended.
@@ -120,113 +109,9 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._leave: Callable[[], None] | None = None
 
         self._encoded_custom_status: str | None = None
-        self._workflow_name = ''
-        self._execution_id = ''
-        self._trace_parent = self._trace_state = self._workflow_span_id = ''
-        self._version_name: str | None = None
-        self._recorded_patches: set[str] = set()
-        self._patch_answers: dict[str, bool] = {}
-        self._patches_met: list[str] = []
         self._completion: Completion | None = None
 
-    # What the code may ask and read
-
-    @property
-    def instance_id(self) -> str:
-        return self._instance_id
-
-    @property
-    def app_id(self) -> str:
-        """The Dapr app that runs the workflow, or '' when the sidecar did not say."""
-        return self._app_id or ''
-
-    @property
-    def current_utc_datetime(self) -> datetime:
-        now = self._now
-        if now is None:
-            now = self._now = logical_time(self._clock)
-        return now
-
-    @current_utc_datetime.setter
-    def current_utc_datetime(self, value: datetime) -> None:
-        self._clock = pb.HistoryEvent()
-        self._clock.timestamp.FromDatetime(value)
-        self._now = value
-
-    @property
-    def is_replaying(self) -> bool:
-        return self._is_replaying
-
-    @property
-    def workflow_name(self) -> str:
-        """The name that the workflow was started by; '' before its start."""
-        return self._workflow_name
-
-    @property
-    def parent_instance_id(self) -> str | None:
-        return self._parent_instance_id
-
-    @property
-    def execution_id(self) -> str:
-        """The id of this run: another one after `continue_as_new`; '' when the sidecar did not say."""
-        return self._execution_id
-
-    @property
-    def trace_parent(self) -> str | None:
-        return self._trace_parent or None
-
-    @property
-    def trace_state(self) -> str | None:
-        return self._trace_state or None
-
-    @property
-    def workflow_span_id(self) -> str | None:
-        return self._workflow_span_id or None
-
-    @property
-    def run_trace_parent(self) -> str:
-        """The sidecar's span of this run, as a traceparent header; its caller's where the sidecar does not tell its
-        own, '' where nothing is traced."""
-        parts = self._trace_parent.split('-')
-        if len(parts) != 4 or len(self._workflow_span_id) != 16:
-            return self._trace_parent
-        return f'{parts[0]}-{parts[1]}-{self._workflow_span_id}-{parts[3]}'
-
-    def log_fields(self) -> dict[str, object]:
-        return {
-            'workflow_name': self._workflow_name,
-            'instance_id': self._instance_id,
-            'execution_id': self._execution_id,
-        }
-
-    @property
-    def execution_info(self) -> WorkflowExecutionInfo:
-        return WorkflowExecutionInfo(
-            self._instance_id,
-            self._workflow_name,
-            self._is_replaying,
-            self._sequence_number,
-            dict(self._inbound_metadata or ()),
-            self._parent_instance_id,
-            self.trace_parent,
-            self.trace_state,
-            self.workflow_span_id,
-        )
-
-    def set_metadata(self, metadata: Mapping[str, str] | None) -> None:
-        self._metadata = None if metadata is None else checked(metadata) or None
-
-    def get_metadata(self) -> dict[str, str]:
-        return dict(self._metadata or ())
-
-    def take_inbound(self, metadata: dict[str, str]) -> None:
-        """Takes note of what the run was started with: it goes on with what the run calls, unless the code sets
-        other."""
-        self._inbound_metadata = metadata
-        self._metadata = metadata or None
-
-    def get_propagated_history(self) -> PropagatedHistory | None:
-        return self._propagated_history
+    # What the code may ask for
 
     def set_custom_status(self, custom_status: Any) -> None:
         if custom_status is not None and not isinstance(custom_status, str):
@@ -238,18 +123,6 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
             )
             custom_status = self._encoded(custom_status, 'custom status')
         self._encoded_custom_status = custom_status
-
-    def is_patched(self, patch_name: str) -> bool:
-        if not isinstance(patch_name, str):
-            raise wrong_type('patch_name', patch_name, 'a str')
-        answer = self._patch_answers.get(patch_name)
-        if answer is None:
-            answer = patch_name in self._recorded_patches or not self._is_replaying
-            self._patch_answers[patch_name] = answer
-        if answer:
-            # Once for each call: sidecars hold the list against the one in the history, which says it that often.
-            self._patches_met.append(patch_name)
-        return answer
 
     def call_activity(
         self,
@@ -574,10 +447,7 @@ class _RuntimeOrchestrationContext(OrchestrationContext):
         self._unseen.append((action_id, action))
 
     def let_go_of_clock(self) -> None:
-        """Keeps the logical time without the event that set it, which keeps the whole request that it came in."""
-        clock = pb.HistoryEvent()
-        clock.timestamp.CopyFrom(self._clock.timestamp)
-        self._clock = clock
+        super().let_go_of_clock()
         if self._unseen:
             unseen = [each for each in self._unseen if each[1].task._parent is None]
             self._unseen = deque(unseen, _UNSEEN) if unseen else None
