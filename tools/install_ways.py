@@ -61,8 +61,15 @@ class Environment:
 
     def has(self, module: str) -> bool:
         """Whether a module can be found."""
-        found = f'import importlib.util; print(bool(importlib.util.find_spec({module!r})))'
-        return self._run_with(self._python, '-I', '-c', found).strip() == 'True'
+        # Of the folders around it, which belong to no one, pip may leave some or none.
+        look = (
+            'import importlib.util',
+            'try:',
+            f'    print(bool(importlib.util.find_spec({module!r})))',
+            'except ModuleNotFoundError:',
+            '    print(False)',
+        )
+        return self._run_with(self._python, '-I', '-c', '\n'.join(look)).strip() == 'True'
 
     def runs_a_workflow(self) -> None:
         """A workflow runs on the sidecar, which the settings lead to."""
