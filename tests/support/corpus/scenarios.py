@@ -370,7 +370,7 @@ def play(stage: Stage, name: str) -> dict[str, WorkflowHistory]:
     Raises:
         TimeoutError: What was to come did not come.
     """
+    stage.deploy('new')  # which does nothing when it is the one that runs
     at = Play(stage, name)
     SCENARIOS[name].play(at)
-    at.deploy('new')  # which does nothing when it is the one that runs
     return at.kept
