@@ -157,7 +157,7 @@ def _check_error_types(types: object) -> None:
             'one write a list of one.'
         )
     for error in types:
-        if not (isinstance(error, str) or (isinstance(error, type) and issubclass(error, BaseException))):
+        if not (isinstance(error, str) or (issubclass(type(error), type) and issubclass(error, BaseException))):
             raise _wrong_type('each of non_retryable_error_types', 'an exception type or the name of one', error)
 
 

@@ -120,10 +120,11 @@ def _is_workflow(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     first = next(iter(parameters), None)
-    annotation = None if first is None else first.annotation
+    annotation: Any = None if first is None else first.annotation
     if isinstance(annotation, str):  # of a name that is not there at run time
         return annotation.rpartition('.')[2].endswith('WorkflowContext')
-    return isinstance(annotation, type) and issubclass(annotation, _CONTEXTS)
+    # In Python 3.10 list[str] passes for an instance of type.
+    return issubclass(type(annotation), type) and issubclass(annotation, _CONTEXTS)
 
 
 def _signature(fn: Callable[..., Any]) -> inspect.Signature:

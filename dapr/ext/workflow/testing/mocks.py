@@ -120,7 +120,7 @@ class Mock(Generic[TInput, TResult]):
                     value = next(self._values)
                 except StopIteration:
                     raise AssertionError(f'{self!r}: side_effect has no value left for this call.') from None
-            if isinstance(value, BaseException) or (isinstance(value, type) and issubclass(value, BaseException)):
+            if isinstance(value, BaseException) or (issubclass(type(value), type) and issubclass(value, BaseException)):
                 raise value
             return value
         if self._function is not None:
