@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import os
-import signal
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Final
 
+from dapr.ext.workflow._ending import EndSignals
 from dapr.ext.workflow.cli.commands import NO, OK, Commands
 from dapr.ext.workflow.cli.connection import connect
 from dapr.ext.workflow.cli.output import tell
@@ -47,10 +45,8 @@ def _dashboard(options: argparse.Namespace) -> int:
         tell(f"{error.name} is missing. Install it with pip install 'dapr-stateful-workflow[dashboard]'.")
         return NO
     payloads = None if options.no_payloads else str if options.decoder is None else _function(options.decoder)
-    # Not an event: a signal that comes while its `wait` holds its lock would wait for that lock for ever in `set`.
-    stop: SimpleQueue[None] = SimpleQueue()
-    signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
     with (
+        EndSignals() as ending,
         connect(options) as sidecar,
         DashboardServer(
             sidecar,
@@ -64,8 +60,7 @@ def _dashboard(options: argparse.Namespace) -> int:
         ) as server,
     ):
         tell(f'The dashboard of {sidecar.address} is at {server.url}')
-        with contextlib.suppress(KeyboardInterrupt):
-            stop.get()
+        ending.wait()
     return OK
 
 

@@ -7,12 +7,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 
+from dapr.ext.workflow._ending import EndSignals
 from dapr.ext.workflow.cli.commands import NO, OK, Commands
 from dapr.ext.workflow.cli.output import tell
 from dapr.ext.workflow.inspection.sidecar import Sidecar
@@ -69,11 +68,8 @@ def _emulator(options: argparse.Namespace) -> int:
 def _dev(options: argparse.Namespace) -> int:
     from dapr.ext.workflow.emulator import Emulator
 
-    # Not an event: a signal that comes while its `wait` holds its lock would wait for that lock for ever in `set`.
-    stop: SimpleQueue[None] = SimpleQueue()
-    # Before anything is told: whoever reads that it listens may tell it to end.
-    signal.signal(signal.SIGTERM, lambda *_: stop.put(None))
-    with contextlib.ExitStack() as stack:
+    # The signals first: whoever reads that it listens may tell it to end.
+    with EndSignals() as ending, contextlib.ExitStack() as stack:
         emulator = stack.enter_context(
             Emulator(port=options.port, db=options.db, dapr_http_port=options.dapr_http_port)
         )
@@ -84,10 +80,9 @@ def _dev(options: argparse.Namespace) -> int:
         if options.app:
             http_port = None if options.dapr_http_port is None else emulator.dapr_http_port
             folder = None if options.no_reload else Path(options.watch)
-            return _App(options.app, emulator.address, folder, http_port).run()
+            return _App(options.app, emulator.address, folder, http_port).run(ending)
         tell(f'Point an app at it with DAPR_GRPC_PORT={emulator.port}. Ctrl-C ends it.')
-        with contextlib.suppress(KeyboardInterrupt):
-            stop.get()
+        ending.wait()
     return OK
 
 
@@ -125,21 +120,19 @@ class _App:
             self._environ.pop('DAPR_HTTP_ENDPOINT', None)
             self._environ['DAPR_HTTP_PORT'] = str(http_port)
         self._process: subprocess.Popen[bytes] | None = None
-        self._stopping = threading.Event()
 
-    def run(self) -> int:
-        """Runs the app until it ends by itself with nothing to watch, or until Ctrl-C; gives the exit code."""
-        signal.signal(signal.SIGTERM, lambda *_: self._end())
+    def run(self, ending: EndSignals) -> int:
+        """Runs the app until it ends by itself with nothing to watch, or until a signal; gives the exit code."""
         try:
             for change in self._changes():
+                if ending.came:
+                    break
                 if self._process is None:  # the watch has begun: no change is missed from here on
                     self._start()
                 elif change is not None:
                     tell(f'{change} has changed: the app is run again.')
                     self._stop()
                     self._start()
-        except KeyboardInterrupt:
-            pass
         finally:
             code = self._stop()
         return OK if code in (0, None, -signal.SIGINT, -signal.SIGTERM) else NO
@@ -149,11 +142,6 @@ class _App:
             self._process = subprocess.Popen(self._command, env=self._environ)
         except OSError as error:
             raise ValueError(f'{self._command[0]} cannot be run: {error.strerror}') from error
-
-    def _end(self) -> None:
-        self._stopping.set()
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
 
     def _stop(self) -> int | None:
         process = self._process
@@ -178,14 +166,14 @@ class _App:
                 self._folder = None
         if self._folder is None:
             yield None
-            if self._process is not None:
-                self._process.wait()
+            while self._process is not None and self._process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_LOOK_MILLISECONDS / 1000)
+                yield None
             return
         for found in watch(
             self._folder,
             watch_filter=PythonFilter(),
-            stop_event=self._stopping,
-            raise_interrupt=True,
             yield_on_timeout=True,
             rust_timeout=_LOOK_MILLISECONDS,
         ):

@@ -9,18 +9,13 @@ import argparse
 import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
+from dapr.ext.workflow._ending import EndSignals
 from dapr.ext.workflow.emulator.errors import StoreError
 from dapr.ext.workflow.emulator.serving.server import Emulator
 from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 _LEVELS = ('debug', 'info', 'warning', 'error')
 
@@ -41,14 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=options.log_level.upper(), format='%(asctime)s %(levelname)s %(message)s', stream=sys.stderr
     )
-    # Not an event: a signal that comes while its `wait` holds its lock would wait for that lock for ever in `set`.
-    stop: SimpleQueue[None] = SimpleQueue()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.put(None)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
     try:
         emulator = Emulator(
             options.host,
@@ -61,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dapr_http_port=options.dapr_http_port,
             state_stores=options.state_store or ('statestore',),
         )
-        with emulator:
+        with EndSignals() as ending, emulator:
             for name, _ in options.app or [('', 0)]:
                 suffix = f' for app {name}' if name else ''
                 print(f'listening on {emulator.address_of(name)}{suffix}', flush=True)  # noqa: T201
             if options.dapr_http_port is not None:
                 print(f"Dapr's health checks at http://{options.host}:{emulator.dapr_http_port}", flush=True)  # noqa: T201
-            stop.get()
+            ending.wait()
     except (OSError, StoreError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)  # noqa: T201
         return 1
