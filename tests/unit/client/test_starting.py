@@ -35,6 +35,10 @@ HALF_READ = (
     "workflow 'i': inbox key 'inbox-000000' declared in metadata (inboxLength=1) but missing from state store "
     '(transient store read failure or partial save?)',
 )
+CLOSING = (
+    grpc.StatusCode.UNKNOWN,
+    "failed to invoke reminder for workflow 'i': actor is closed, cannot handle lock",
+)
 LOST = (grpc.StatusCode.UNAVAILABLE, 'Socket closed')
 DROPPED = (grpc.StatusCode.CANCELLED, 'Stream removed (RST_STREAM (Received RST_STREAM with error code 8))')
 UNANSWERED = (grpc.StatusCode.DEADLINE_EXCEEDED, 'Deadline Exceeded')
@@ -73,7 +77,11 @@ def short_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestWhatPasses:
-    @pytest.mark.parametrize('obstacle', [NO_WORKER, NO_PLACE, HALF_READ], ids=['no worker', 'no place', 'half read'])
+    @pytest.mark.parametrize(
+        'obstacle',
+        [NO_WORKER, NO_PLACE, CLOSING, HALF_READ],
+        ids=['no worker', 'no place', 'closing', 'half read'],
+    )
     @pytest.mark.parametrize(
         ('method', 'answer', 'call'),
         [

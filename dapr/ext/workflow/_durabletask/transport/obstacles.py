@@ -19,6 +19,8 @@ _NO_CONNECTION: Final = ('failed to connect', 'errors resolving', 'DNS resolutio
 _NO_HANDSHAKE: Final = ('Tls handshake failed', 'Ssl handshake failed')
 _NO_WORKER: Final = re.compile(r'actor type \S+ not registered')
 _NO_PLACE: Final = re.compile('did not find address for actor|actor runtime|actors? (?:are|is) not ready|placement')
+# An actor that is moving lets nobody in any more; nothing has been done about the call by then.
+_CLOSING: Final = 'actor is closed, cannot handle'
 # What gRPC says of a call that the other side has dropped: daprd drops those under way when an app's actors move.
 _DROPPED: Final = 'RST_STREAM'
 # daprd reads a state in more than one step, and another turn may write it in between.
@@ -59,7 +61,7 @@ def obstacle_of(error: grpc.RpcError) -> Obstacle | None:
         return Obstacle.LOST
     if _NO_WORKER.search(details):
         return Obstacle.NO_WORKER
-    if status is grpc.StatusCode.FAILED_PRECONDITION and _NO_PLACE.search(details):
+    if _CLOSING in details or (status is grpc.StatusCode.FAILED_PRECONDITION and _NO_PLACE.search(details)):
         return Obstacle.BEING_PLACED
     return Obstacle.BEING_SAVED if _HALF_READ in details else None
 
