@@ -39,7 +39,7 @@ demo: $(READY) $(if $(filter daprd,$(DEMO_SIDECAR)),$(NEEDED_DAPRD))  ## an orde
 test: lint docs test-unit test-e2e  ## what CI asks of a change: lint, docs, test-unit and test-e2e
 
 test-unit: $(READY) $(READY_PROTO)  ## the tests that need no sidecar
-	$(VENV)/bin/pytest tests/unit $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -n auto tests/unit $(PYTEST_ARGS)
 
 # Without a sidecar the tests are skipped with a banner; DAPR_E2E=require makes that a failure. So a failed build ends nothing here.
 test-e2e: $(READY)  ## the tests against real sidecars, which are built first where Go is there

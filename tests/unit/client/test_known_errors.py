@@ -49,7 +49,7 @@ def error_of(call: Callable[[], Any]) -> Any:
 
 class TestNoConnection:
     def test_the_error_names_the_address_and_what_sets_it(self, twin: Twin, free_address: str) -> None:
-        error = error_of(lambda: twin.new(host_address=free_address).suspend_orchestration('i'))
+        error = error_of(lambda: twin.new(host_address=free_address, retry_timeout=0.2).suspend_orchestration('i'))
 
         text = str(error)
         assert text.startswith(f"No connection to the sidecar at '{free_address}': check that it runs")
@@ -66,12 +66,14 @@ class TestNoConnection:
         assert isinstance(raised.value.__cause__, grpc.RpcError)
 
     def test_a_port_that_is_not_grpc_is_one(self, twin: Twin, web_address: str) -> None:
-        error = error_of(lambda: twin.new(host_address=web_address).suspend_orchestration('i'))
+        error = error_of(lambda: twin.new(host_address=web_address, retry_timeout=0.2).suspend_orchestration('i'))
 
         assert f"No connection to the sidecar at '{web_address}'" in str(error)
 
     def test_a_host_without_an_address_is_one(self, twin: Twin) -> None:
-        error = error_of(lambda: twin.new(host_address='no-such-host.invalid:1').suspend_orchestration('i'))
+        error = error_of(
+            lambda: twin.new(host_address='no-such-host.invalid:1', retry_timeout=0.2).suspend_orchestration('i')
+        )
 
         assert "No connection to the sidecar at 'no-such-host.invalid:1'" in str(error)
 

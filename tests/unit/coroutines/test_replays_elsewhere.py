@@ -11,10 +11,10 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.support.async_programs import Program, async_programs
-from tests.support.examples import parts
+from tests.support.examples import parts, settings_of
 from tests.support.random_workflows import Move, moves
 from tests.support.recorded_turns import played
 from tests.support.replay_elsewhere import Case, differing, orchestrator_of
@@ -29,7 +29,7 @@ THREADS = 3
 def test_async_workflows_answer_alike_on_other_threads_and_in_other_processes(part: int, tmp_path: Path) -> None:
     cases: list[Case] = []
 
-    @settings(max_examples=PART, derandomize=len(parts(PART)) == 1)
+    @settings_of(PART)
     @given(program=async_programs, schedule=st.lists(st.lists(moves, min_size=1, max_size=3), max_size=10))
     def play(program: Program, schedule: list[list[Move]]) -> None:
         cases.append((program, played(orchestrator_of(program), schedule)))

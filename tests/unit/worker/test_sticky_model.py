@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from dapr.ext.workflow._durabletask.aio.context import AsyncWorkflowContext
 from dapr.ext.workflow._durabletask.aio.orchestrator import async_orchestrator
@@ -46,7 +46,7 @@ from tests.support.engine import (
     without_trace,
     workflow_started,
 )
-from tests.support.examples import parts
+from tests.support.examples import parts, settings_of
 from tests.support.random_workflows import Move, Program, World, moves, perform, programs
 from tests.support.scenarios import Workflow
 from tests.support.stepping import Stepped
@@ -553,7 +553,7 @@ setups = st.builds(Setup, st.booleans(), st.booleans(), st.sampled_from([(100, 0
 
 @pytest.mark.timeout(0)  # how long it takes is a matter of how many examples are asked for
 @pytest.mark.parametrize('part', parts(PART))
-@settings(max_examples=PART, derandomize=len(parts(PART)) == 1)
+@settings_of(PART)
 @given(setup=setups, two_programs=st.tuples(programs, programs), schedule=schedules)
 def test_kept_workflows_answer_as_a_replay_does_and_are_used_whenever_they_may_be(
     part: int, setup: Setup, two_programs: tuple[Program, Program], schedule: list[Op]
@@ -563,7 +563,7 @@ def test_kept_workflows_answer_as_a_replay_does_and_are_used_whenever_they_may_b
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize('part', parts(PART))
-@settings(max_examples=PART, derandomize=len(parts(PART)) == 1)
+@settings_of(PART)
 @given(setup=setups, two_programs=st.tuples(one_async_program, one_async_program), schedule=schedules)
 def test_so_do_kept_async_workflows(
     part: int, setup: Setup, two_programs: tuple[async_programs.Program, async_programs.Program], schedule: list[Op]
