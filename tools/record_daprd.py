@@ -1,8 +1,9 @@
-"""Records the scenarios of tests/data/transcripts on the daprd that tools/daprd pins: `python -m tools.record_daprd`.
+"""Records what the daprd that tools/daprd pins sends to workers: `python -m tools.record_daprd`.
 
 It makes the calls of an earlier recording, each when the worker has answered as much as it had then, and writes what
-crossed the wire into tests/data/transcripts/<version>. What is there is kept: a recording is made once, and shows for
-good what that daprd does.
+crossed the wire into tests/data/transcripts/<version>. For what the earlier recordings do not have, it plays scenarios
+of the corpus, each on a daprd of its own, and writes into tests/data/wire/<version>. What is there is kept: a recording
+is made once, and shows for good what that daprd does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,10 @@ from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.orchestrator_service_pb2_grpc import TaskHubSidecarServiceStub
 from dapr.ext.workflow._durabletask.worker import ConcurrencyOptions, TaskHubGrpcWorker
 from tests.support import recording, scenarios, transcripts
+from tests.support.corpus.in_process import IN_ORDER, WIRE, WIRED, InProcess
+from tests.support.corpus.scenarios import play
 from tools.daprd_sidecar import Daprd, daprd
+from tools.go_sidecar import Build
 
 _EARLIER: Final = 'daprd-2026-08'
 _DEADLINE: Final = 30.0
@@ -108,18 +113,38 @@ def blanked(value: Any) -> Any:
     return [blanked(held) for held in value] if isinstance(value, list) else value
 
 
+def record_wire(build: Build, name: str) -> list[recording.Line]:
+    """Plays a scenario of the corpus, and gives what the workers of both apps got and answered."""
+    with ExitStack() as stack:
+        app = Daprd(build)
+        stack.enter_context(app)
+        billing = stack.enter_context(Daprd(build, app_id='billing', control_plane=app.control_plane))
+        stage = InProcess(app.address, billing.address, **IN_ORDER)
+        stack.callback(stage.close)
+        play(stage, name)
+    return [{'app': line} for line in stage.recorder.lines] + [
+        {'billing': line} for line in stage.recorder_of_other.lines
+    ]
+
+
+def _write(path: Path, lines: list[recording.Line]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(''.join(json.dumps(blanked(line), sort_keys=True) + '\n' for line in lines))
+    sys.stdout.write(f'{path.parent.name}/{path.stem}: {len(lines)} lines\n')
+    sys.stdout.flush()
+
+
 def main() -> None:
     build = daprd()
-    folder = transcripts.FOLDER / build.version
-    folder.mkdir(exist_ok=True)
     with Daprd(build) as sidecar:
         for path in sorted((transcripts.FOLDER / _EARLIER).glob('*.jsonl')):
-            written = folder / path.name
-            if written.exists():
-                continue
-            lines = record(path, sidecar.address)
-            written.write_text(''.join(json.dumps(blanked(line), sort_keys=True) + '\n' for line in lines))
-            sys.stdout.write(f'{written.parent.name}/{written.stem}: {len(lines)} lines\n')
+            written = transcripts.FOLDER / build.version / path.name
+            if not written.exists():
+                _write(written, record(path, sidecar.address))
+    for name in WIRED:
+        written = WIRE / build.version / f'{name}.jsonl'
+        if not written.exists():
+            _write(written, record_wire(build, name))
 
 
 if __name__ == '__main__':

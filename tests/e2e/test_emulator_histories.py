@@ -6,6 +6,7 @@ what it stalls, history that is handed on, instances that run again, and calls f
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from dapr.ext.workflow import DaprWorkflowClient, WorkflowRuntime
+from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator import Emulator
 from dapr.ext.workflow.testing import WorkflowHistory
-from tests.support import corpus
-from tests.support.corpus import newer, workflows
+from tests.e2e.test_emulator_transcripts import as_before_1_19
+from tests.support import corpus, recording
+from tests.support.corpus.in_process import IN_ORDER, WIRE, WIRED, InProcess
 from tests.support.corpus.scenarios import SCENARIOS, lacks, play
 
 RECORDED_ON, RECORDED_BY = 'daprd-1.18.1', 'ours-0.1.0'
@@ -39,41 +41,10 @@ _PASSING = frozenset(
 )
 
 
-class InProcess:
-    """A worker in this process, and one of another app, on an emulator."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._address = emulator.address_of('app')
-        host, _, port = self._address.rpartition(':')
-        self.client = DaprWorkflowClient(host=host, port=port)
-        self._billing = started(emulator.address_of('billing'), 'new')
-        self._age = 'new'
-        self._worker = started(self._address, self._age)
-
-    def deploy(self, age: str) -> None:
-        if age != self._age:
-            self._worker.shutdown()
-            self._age, self._worker = age, started(self._address, age)
-
-    def close(self) -> None:
-        self._worker.shutdown()
-        self._billing.shutdown()
-        self.client.close()
-
-
-def started(address: str, age: str) -> WorkflowRuntime:
-    host, _, port = address.rpartition(':')
-    runtime = WorkflowRuntime(host=host, port=port)
-    workflows.register(runtime, age)
-    newer.register(runtime)
-    runtime.start()
-    return runtime
-
-
 @pytest.fixture(scope='module')
 def stage() -> Iterator[InProcess]:
     with Emulator(apps=('app', 'billing')) as emulator:
-        stage = InProcess(emulator)
+        stage = InProcess(emulator.address_of('app'), emulator.address_of('billing'))
         yield stage
         stage.close()
 
@@ -96,6 +67,58 @@ def test_it_commits_what_daprd_commits(name: str, stage: InProcess) -> None:
         if not SCENARIOS[name].is_ordered:
             ours, theirs = sorted(ours), sorted(theirs)
         assert ours == theirs, each
+
+
+@pytest.mark.own_mode  # daprd 1.18 sends whole histories
+@pytest.mark.parametrize('name', WIRED)
+def test_it_sends_what_daprd_sends(name: str) -> None:
+    with Emulator(apps=('app', 'billing')) as emulator:
+        stage = InProcess(
+            emulator.address_of('app'), emulator.address_of('billing'), disable_stateful_history=True, **IN_ORDER
+        )
+        try:
+            play(stage, name)
+        finally:
+            stage.close()
+
+    is_ordered = SCENARIOS[name].is_ordered
+    recorded = [json.loads(line) for line in (WIRE / RECORDED_ON / f'{name}.jsonl').read_text().splitlines()]
+    for app, recorder in (('app', stage.recorder), ('billing', stage.recorder_of_other)):
+        ours, theirs = recorder.lines, [line[app] for line in recorded if app in line]
+        assert sent(ours, is_ordered) == sent(theirs, is_ordered)
+
+
+def sent(lines: list[recording.Line], is_ordered: bool) -> Any:
+    """What the worker got: the work items of each instance, and the activities.
+
+    Without an order, of the instances' events only which were new: what stands in which item is a matter of timing.
+    """
+    opened = [{kind: opened_up(body) for kind, body in line.items()} for line in lines]
+    items, activities = as_before_1_19([recording.work_items(opened), recording.activities(opened)])
+    if is_ordered:
+        return items, activities
+    new = {
+        name: [event for item in of_one for event in recording.without_turns(item['newEvents'])]
+        for name, of_one in items.items()
+    }
+    return {name: sorted(json.dumps(e, sort_keys=True) for e in events) for name, events in new.items()}, activities
+
+
+def opened_up(value: Any) -> Any:
+    """A message with what both sidecars tell, and with the events of a history that is handed on in place of their
+    bytes, which hold moments."""
+    if isinstance(value, list):
+        return [opened_up(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    opened = {}
+    for key, inner in value.items():
+        if key == 'rawEvents':
+            inner = [json_format.MessageToDict(pb.HistoryEvent.FromString(base64.b64decode(raw))) for raw in inner]
+        elif key in ('newEvents', 'pastEvents'):
+            inner = [told_by_both(event) for event in inner]
+        opened[key] = opened_up(inner)
+    return opened
 
 
 def outline(history: WorkflowHistory, name: str) -> list[str]:
