@@ -347,3 +347,22 @@ def test_clients_do_not_pile_up_log_handlers(twin: Twin) -> None:
         assert logger.handlers == [*before, handler]
     finally:
         logger.removeHandler(handler)
+
+
+def test_a_channel_that_cannot_be_closed_is_no_error_of_close(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def close(self) -> None:
+            raise OSError('on purpose')
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args, **kwargs: None
+
+    monkeypatch.setattr(shared, 'get_grpc_channel', lambda *args, **kwargs: Broken())
+    client = TaskHubGrpcClient()
+    with caplog.at_level(logging.DEBUG, logger='dapr.workflow'):
+        client.close()
+    assert 'on purpose' in caplog.text
+    with pytest.raises(ValueError, match=CLOSED):
+        client.suspend_orchestration('i')

@@ -170,7 +170,10 @@ class TaskHubGrpcClient:
             # A call that begins on a closed channel can crash the process: those let through get on their way first.
             self._ended.wait_for(lambda: self._in_flight == 0, _CLOSE_GRACE_SECONDS)
         if self._owns_channel:
-            self._channel.close()
+            try:
+                self._channel.close()
+            except Exception:  # as dapr 1.19.0: whoever closes is through with it, and may have an error of its own
+                self._logger.debug('The channel could not be closed.', exc_info=True)
 
     def wait_for_sidecar(self, timeout: float = 60) -> None:
         """Waits until the sidecar answers: a connection is there. Workflows need a worker as well.
