@@ -1,4 +1,4 @@
-"""`dev`, as a process: an emulator, and an app on it that is run again when its files change."""
+"""`dev` and `emulator`, as processes: an emulator, and an app on it that is run again when its files change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 DEADLINE = 30.0
@@ -43,10 +43,14 @@ class Lines:
                 return line
 
 
+def dev(*arguments: str) -> AbstractContextManager[tuple[subprocess.Popen[str], Lines]]:
+    return command('dev', '--port', '0', '--ui-port', '0', *arguments)
+
+
 @contextmanager
-def dev(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
+def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Lines]]:
     process = subprocess.Popen(
-        [sys.executable, '-m', 'dapr.ext.workflow', 'dev', '--port', '0', '--ui-port', '0', *arguments],
+        [sys.executable, '-m', 'dapr.ext.workflow', *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -98,4 +102,17 @@ def test_the_app_gets_the_port_of_daprs_health_checks(tmp_path: Path) -> None:
 
     with dev('--dapr-http-port', '0', '--headless', '--no-reload', '--', sys.executable, str(app)) as (process, lines):
         assert lines.wait_for('health').split() == ['health', '204']
+        assert process.wait(DEADLINE) == 0
+
+
+def test_the_emulator_alone_takes_its_own_options() -> None:
+    with command('emulator', '--port', '0', '--app', 'shop=0') as (process, lines):
+        assert lines.wait_for('listening on 127.0.0.1:').endswith('for app shop\n')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+
+
+def test_its_help_names_the_command() -> None:
+    with command('emulator', '--help') as (process, lines):
+        lines.wait_for('usage: python -m dapr.ext.workflow emulator')
         assert process.wait(DEADLINE) == 0

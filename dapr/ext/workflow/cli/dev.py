@@ -22,7 +22,7 @@ _SETTINGS: Final = ('DAPR_GRPC_ENDPOINT', 'DAPR_GRPC_HOST', 'DAPR_RUNTIME_HOST',
 
 
 def add_commands(commands: Commands) -> None:
-    """Adds `dev` and `emulator`."""
+    """Adds `dev`, and `emulator` to the list."""
     parser: argparse.ArgumentParser = commands.subparsers.add_parser(
         'dev',
         help='run the emulator with the dashboard, and an app on it',
@@ -49,20 +49,23 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument('app', nargs='*', metavar='-- COMMAND', help='the app, for example: python app.py')
     parser.set_defaults(run=_dev)
 
-    parser = commands.subparsers.add_parser(
-        'emulator',
-        add_help=False,
-        help='run the emulator alone (its own options: --help)',
-    )
-    parser.add_argument('arguments', nargs=argparse.REMAINDER)
-    parser.set_defaults(run=_emulator)
+    # For the list of commands: `main` hands it over before it reads the command line.
+    commands.subparsers.add_parser('emulator', add_help=False, help='run the emulator alone (its own options: --help)')
 
 
-def _emulator(options: argparse.Namespace) -> int:
+def emulator(arguments: Sequence[str], program: str) -> int:
+    """Runs the emulator alone. Its options are its own, and are known once it is imported.
+
+    Args:
+        arguments: The command line behind `emulator`.
+        program: What the program is called.
+
+    Returns:
+        The exit code.
+    """
     from dapr.ext.workflow.emulator.__main__ import main
 
-    code: int = main(options.arguments)
-    return code
+    return main(arguments, f'{program} emulator')
 
 
 def _dev(options: argparse.Namespace) -> int:

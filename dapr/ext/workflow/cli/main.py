@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         The exit code, see `commands`.
     """
     arguments = exporting.joined(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments[:1] == ['emulator']:
+        return dev.emulator(arguments[1:], program)
     options = new_parser(program).parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -20,22 +20,27 @@ from dapr.ext.workflow.emulator.serving.service import MAX_MESSAGE_BYTES
 _LEVELS = ('debug', 'info', 'warning', 'error')
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = 'python -m dapr.ext.workflow.emulator') -> int:
     """Runs the emulator until a signal ends it.
 
     Args:
         arguments: The command line. Default: that of the process.
+        program: What the program is called.
 
     Returns:
         The exit code: 0 after a signal, 1 when it could not start.
     """
-    parser = _parser()
+    parser = _parser(program)
     options = parser.parse_args(arguments)
     if len(dict(options.app)) < len(options.app):
         parser.error('--app names an app twice')
     logging.basicConfig(
         level=options.log_level.upper(), format='%(asctime)s %(levelname)s %(message)s', stream=sys.stderr
     )
+    # Most of what a call makes is gone with it, and what stays is histories, which have no cycles: looking through them
+    # time and again is a tenth of the work of a busy emulator.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
     try:
         emulator = Emulator(
             options.host,
@@ -58,12 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, StoreError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)  # noqa: T201
         return 1
+    finally:
+        gc.set_threshold(*thresholds)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='python -m dapr.ext.workflow.emulator',
+        prog=program,
         description='A Dapr workflow sidecar for development, tests and demos.',
     )
     parser.add_argument('--host', default='127.0.0.1', help='the address to listen on (default: %(default)s)')
@@ -127,7 +134,4 @@ def _app(text: str) -> tuple[str, int]:
 
 
 if __name__ == '__main__':
-    # Most of what a call makes is gone with it, and what stays is histories, which have no cycles: looking through them
-    # time and again is a tenth of the work of a busy emulator.
-    gc.set_threshold(100_000, 50, 100)
     sys.exit(main())
