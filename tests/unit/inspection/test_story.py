@@ -61,6 +61,8 @@ def test_a_chain_is_its_activities_in_order() -> None:
     assert story.waits_for == []
     assert story.ended is not None
     assert story.turns == len(story.steps) + 1
+    assert story.length == f'{story.events} events, {story.turns} turns'
+    assert read([event(-1, 1, workflowStarted=pb.WorkflowStartedEvent())]).length == '1 event, 1 turn'
 
 
 def test_an_input_and_its_metadata_are_told_apart() -> None:

@@ -88,7 +88,7 @@ def _show(options: argparse.Namespace) -> int:
             ('Custom status', state.serialized_custom_status),
             ('Patches', ', '.join(story.patches) or None),
             ('Failure', None if failure is None else _failure(failure)),
-            ('History', f'{story.events} events, {story.turns} turns'),
+            ('History', story.length),
             ('Waits for', _waits(state, story)),
             ('Children', '\n'.join(f'{c.instance_id}  {c.name}  {c.status.value}' for c in story.children) or None),
         ]

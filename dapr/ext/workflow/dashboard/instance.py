@@ -109,7 +109,7 @@ def _overview(view: View, state: WorkflowState, story: Story) -> Child:
                     ('Metadata', payload(view, json.dumps(state.metadata) if state.metadata else None)),
                     ('Output', payload(view, state.serialized_output)),
                     ('Patches', ', '.join(story.patches) or None),
-                    ('History', f'{story.events} events, {story.turns} turns'),
+                    ('History', story.length),
                     ('Run', el('code', story.execution_id) if story.execution_id else None),
                 ]
             ),

@@ -180,6 +180,12 @@ class Story:
         """The child workflows."""
         return [step for step in self.steps if step.kind is StepKind.CHILD]
 
+    @property
+    def length(self) -> str:
+        """How long its history is, in words."""
+        events = '1 event' if self.events == 1 else f'{self.events} events'
+        return f'{events}, 1 turn' if self.turns == 1 else f'{events}, {self.turns} turns'
+
 
 def read(events: Iterable[pb.HistoryEvent]) -> Story:
     """Reads a history, oldest event first. Events of unknown kinds are counted, and no more."""
