@@ -104,6 +104,20 @@ def test_run_waits_for_the_end_and_says_what_it_was(cli: Cli) -> None:
     assert "ValueError: on purpose, caused by KeyError: 'stock'" in ran.err
 
 
+@pytest.mark.parametrize('command', [['run', 'order'], ['result', 'w']])
+def test_a_wait_that_is_bounded_gives_up_and_says_what_it_waited_for(cli: Cli, command: list[str]) -> None:
+    cli('run', 'order', '-i', 'w')
+    gave_up = cli(*command, '--max-wait', '300ms')
+
+    assert gave_up.code == REFUSED
+    assert "event 'approval'" in gave_up.err.lower()
+
+
+@pytest.mark.parametrize('given', ['0s', 'soon', '10'])
+def test_the_bound_of_a_wait_is_a_duration(cli: Cli, given: str) -> None:
+    assert 'is no duration like' in cli('result', 'w', '--max-wait', given).err
+
+
 def test_list_gives_what_passes_the_filters_newest_first(cli: Cli) -> None:
     cli('run', 'order', '-i', 'a')
     cli('run', 'failing', '-i', 'b')

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from dapr.ext.workflow._durabletask.client import WorkflowState
+from dapr.ext.workflow.cli import moments
 from dapr.ext.workflow.inspection.sidecar import Sidecar
 
 OK: Final = 0
@@ -80,3 +81,27 @@ def found(sidecar: Sidecar, instance_id: str, *, payloads: bool = True) -> Workf
     if state is None:
         raise NotFound(instance_id)
     return state
+
+
+def add_wait_options(parser: argparse.ArgumentParser, help: str) -> None:
+    """Adds `--wait` and what bounds it."""
+    parser.add_argument('--wait', action='store_true', help=help)
+    parser.add_argument(
+        '--max-wait',
+        metavar='DURATION',
+        type=moments.length,
+        help="wait so, but no longer than this: '90s', '10m'. It is an error when that is over",
+    )
+
+
+def wait_for_end(options: argparse.Namespace, sidecar: Sidecar, instance_id: str) -> WorkflowState | None:
+    """Waits for the end of an instance, as the options of `add_wait_options` say.
+
+    Returns:
+        How it ended; None: there is no such instance.
+
+    Raises:
+        WorkflowTimeoutError: It has not ended in time.
+    """
+    limit = 0.0 if options.max_wait is None else options.max_wait.total_seconds()
+    return sidecar.client.wait_for_orchestration_completion(instance_id, timeout=limit, app_id=options.app_id)

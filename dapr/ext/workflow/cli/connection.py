@@ -26,7 +26,7 @@ def connection_options() -> argparse.ArgumentParser:
         type=float,
         default=DEFAULT_TIMEOUT,
         metavar='SECONDS',
-        help='how long a call may take (default: %(default)g)',
+        help='how long one call to it may take (default: %(default)g)',
     )
     return parser
 

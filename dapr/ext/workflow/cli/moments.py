@@ -33,6 +33,18 @@ def duration(text: str) -> timedelta | None:
     return sum((float(number) * _UNITS[unit] for number, unit in _PART.findall(text)), timedelta())
 
 
+def length(text: str) -> timedelta:
+    """A duration that is more than none.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    found = duration(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration like '90s', '1.5h' or '2h45m'")
+    return found
+
+
 def ago(text: str) -> datetime:
     """The moment that a duration before now, or a timestamp, names.
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from dapr.ext.workflow.cli import moments
-from dapr.ext.workflow.cli.commands import OK, Commands, NotFound
+from dapr.ext.workflow.cli.commands import OK, Commands, NotFound, add_wait_options, wait_for_end
 from dapr.ext.workflow.cli.connection import connect
 from dapr.ext.workflow.cli.output import tell, write
 from dapr.ext.workflow.cli.showing import write_result
@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         '-s', '--start-time', metavar='TIME', type=moments.ahead, help="when it starts: '10m', '2026-01-31T09:30:00Z'"
     )
-    parser.add_argument('--wait', action='store_true', help='wait until it has ended, and write its output')
+    add_wait_options(parser, 'wait until it has ended, and write its output')
 
     parser = commands.add('raise-event', _raise_event, help='send an event to an instance')
     parser.add_argument('target', metavar='ID/EVENT', help='the instance id, and the name of the event')
@@ -63,11 +63,11 @@ def _run(options: argparse.Namespace) -> int:
             start_at=options.start_time,
             app_id=options.app_id,
         )
-        if not options.wait:
+        if not options.wait and options.max_wait is None:
             write(instance_id)
             return OK
         tell(instance_id)
-        state = sidecar.client.wait_for_orchestration_completion(instance_id, app_id=options.app_id)
+        state = wait_for_end(options, sidecar, instance_id)
     if state is None:
         raise NotFound(instance_id)
     return write_result(state)
