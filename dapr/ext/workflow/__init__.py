@@ -34,6 +34,7 @@ from dapr.ext.workflow._durabletask.transport.errors import (
     WorkflowTimeoutError,
 )
 from dapr.ext.workflow._version import __version__
+from dapr.ext.workflow.aio.async_workflow_context import AsyncWorkflowContext
 from dapr.ext.workflow.converter import DataConversionError, DataConverter, JsonDataConverter
 from dapr.ext.workflow.dapr_workflow_client import DaprWorkflowClient
 from dapr.ext.workflow.dapr_workflow_context import DaprWorkflowContext
@@ -70,6 +71,7 @@ __all__ = [
     'UNSET',
     'ActivityExecutionInfo',
     'ActivityResult',
+    'AsyncWorkflowContext',
     'BaseClientInterceptor',
     'BaseRuntimeInterceptor',
     'BaseWorkflowOutboundInterceptor',

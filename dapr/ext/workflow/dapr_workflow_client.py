@@ -64,11 +64,12 @@ class DaprWorkflowClient:
             `DAPR_API_TIMEOUT_SECONDS` says, else none.
         data_converter: How inputs, outputs and events become payloads, and come back: the one of the workers. None
             (default): as JSON (`JsonDataConverter`).
-        client_interceptors: What is around `schedule_new_workflow`, see `interceptors`; the first one is the outermost.
-            Default: nothing.
+        client_interceptors: What is around `schedule_new_workflow`, see the module `interceptors`; the first one is the
+            outermost. Default: nothing.
         retry_timeout: For how many seconds a call is made again that the sidecar cannot take yet: there is no
             connection, no worker of the app is connected, or its actors are being placed. Nothing that may have had an
             effect is sent twice. None (default): 10. 0: calls fail at once.
+        interceptors: Another name of `client_interceptors`, that of python-sdk#827; those given by it come after them.
 
     Raises:
         ValueError: A setting cannot be read; the message names it.
@@ -86,8 +87,10 @@ class DaprWorkflowClient:
         data_converter: DataConverter | None = None,
         client_interceptors: Sequence[ClientInterceptor[Any]] | None = None,
         retry_timeout: float | None = None,
+        interceptors: Sequence[ClientInterceptor[Any]] | None = None,
     ) -> None:
-        methods = methods_of(client_interceptors, 'schedule_new_workflow')
+        around = [*(client_interceptors or ()), *(interceptors or ())]
+        methods = methods_of(around, 'schedule_new_workflow')
         self._schedule = composed(methods, self._schedule_last) if methods else None
         self._logger = Logger('DaprWorkflowClient', logger_options)  # apps reach for it
         # Looked up on its module each time: tests of other packages put one of their own there.

@@ -369,14 +369,16 @@ class AsyncStarts(wf.BaseClientInterceptor[Any]):
         return await next(replace(request, instance_id=f'audited-{request.workflow_name}', input=request.input + 1))
 
 
+@pytest.mark.parametrize('argument', ['client_interceptors', 'interceptors'])
 @pytest.mark.parametrize('interceptor', [Starts(), AsyncStarts()], ids=['plain', 'async'])
-def test_starts_go_through_the_interceptors_of_the_client(emulator: Emulator, interceptor: Any) -> None:
+def test_starts_go_through_the_interceptors_of_the_client(emulator: Emulator, interceptor: Any, argument: str) -> None:
     app = App(emulator)
-    state = app.run(plain, 1, client_interceptors=[interceptor])
+    given: Any = {argument: [interceptor]}
+    state = app.run(plain, 1, **given)
     assert (state.instance_id, state.serialized_output) == ('audited-plain', '2')
 
     async def from_asyncio() -> str:
-        async with AsyncDaprWorkflowClient('127.0.0.1', app.port, client_interceptors=[interceptor]) as client:
+        async with AsyncDaprWorkflowClient('127.0.0.1', app.port, **given) as client:
             instance_id = await client.schedule_new_workflow(plain, input=2)
             state = await client.wait_for_workflow_completion(instance_id, timeout_in_seconds=20)
             assert state is not None
