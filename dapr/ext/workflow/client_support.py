@@ -5,8 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import grpc
+
 from dapr.ext.workflow._durabletask.clients import state as client_state
 from dapr.ext.workflow._durabletask.internal.arguments import check, check_flag, count, wrong_type
+from dapr.ext.workflow._durabletask.transport.errors import details_of
 from dapr.ext.workflow.converter import DataConverter
 from dapr.ext.workflow.logger import LoggerOptions
 from dapr.ext.workflow.logger.logger import configure
@@ -53,6 +56,12 @@ def flag(argument: str, value: bool) -> dict[str, Any]:
     """
     check_flag(argument, value)
     return {argument: value} if value else {}
+
+
+def is_missing(error: grpc.RpcError) -> bool:
+    """Whether an engine's client says by an error that there is no such instance: dapr 1.19.0's does, and so do clients
+    that stand in for it. The one here gives None."""
+    return 'no such instance exists' in details_of(error)
 
 
 def as_state(

@@ -310,7 +310,8 @@ class WorkflowRuntime:
             self._logger.exception('The worker did not start.')
             raise
         self._started.set()
-        if not self.wait_for_worker_ready(self._worker_ready_timeout):
+        # Workers of others that stand in for the engine's may not tell whether they are ready: they have started.
+        if hasattr(self.__worker, 'is_worker_ready') and not self.wait_for_worker_ready(self._worker_ready_timeout):
             self.shutdown()
             raise RuntimeError(
                 'WorkflowRuntime worker and its stream are not ready: they were not within '
@@ -325,11 +326,14 @@ class WorkflowRuntime:
             timeout: How long at most, in seconds. Default: 30.
 
         Returns:
-            False when the time is over. Another thread may start the runtime meanwhile.
+            False when the time is over, or where a worker that stands in for ours cannot tell. Another thread may
+            start the runtime meanwhile.
         """
         if timeout is None:
             raise wrong_type('timeout', timeout, 'a number of seconds')
         deadline = time.monotonic() + seconds('timeout', timeout)
+        if not hasattr(self.__worker, 'is_worker_ready'):
+            return False
         while not self.__worker.is_worker_ready():
             left = min(_LOOK_SECONDS, deadline - time.monotonic())
             if left <= 0:

@@ -150,7 +150,7 @@ def test_steering_calls(sidecar: ScriptedSidecar, client: Any) -> None:
     assert sidecar.last.method == 'SuspendInstance'
     client.resume_workflow('i', app_id='app')
     assert (sidecar.last.method, sidecar.last.request.router.targetAppID) == ('ResumeInstance', 'app')
-    assert client.purge_workflow('i', False) is None
+    assert client.purge_workflow('i', False) == 3
     assert (sidecar.last.request.instanceId, sidecar.last.request.recursive) == ('i', False)
 
 

@@ -18,6 +18,7 @@ from dapr.ext.workflow.client_support import (
     engine_arguments,
     flag,
     given,
+    is_missing,
     rerun_input,
     warn_of_reuse_policy,
 )
@@ -220,12 +221,15 @@ class DaprWorkflowClient:
         Returns:
             The state, or None when there is no such instance.
         """
-        return as_state(
-            await self.__obj.get_orchestration_state(
+        try:
+            state = await self.__obj.get_orchestration_state(
                 instance_id, fetch_payloads=fetch_payloads, **given(app_id=app_id)
-            ),
-            self._data_converter,
-        )
+            )
+        except RpcError as error:
+            if not is_missing(error):
+                raise
+            return None
+        return as_state(state, self._data_converter)
 
     async def wait_for_workflow_start(
         self,
@@ -312,7 +316,7 @@ class DaprWorkflowClient:
             data: Its payload; None (default): none.
             app_id: The app that owns the instance.
         """
-        await self.__obj.raise_orchestration_event(instance_id, event_name, data=data, **given(app_id=app_id))
+        return await self.__obj.raise_orchestration_event(instance_id, event_name, data=data, **given(app_id=app_id))
 
     async def terminate_workflow(
         self, instance_id: str, *, output: Any = None, recursive: bool = True, app_id: str | None = None
@@ -325,21 +329,21 @@ class DaprWorkflowClient:
             recursive: Whether its children are ended, too. Default: True.
             app_id: The app that owns the instance.
         """
-        await self.__obj.terminate_orchestration(
+        return await self.__obj.terminate_orchestration(
             instance_id, output=output, recursive=recursive, **given(app_id=app_id)
         )
 
     async def pause_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
         """Lets an instance stand still until it is resumed; without effect when it has ended."""
-        await self.__obj.suspend_orchestration(instance_id, **given(app_id=app_id))
+        return await self.__obj.suspend_orchestration(instance_id, **given(app_id=app_id))
 
     async def resume_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
         """Lets a paused instance go on; without effect when it has ended."""
-        await self.__obj.resume_orchestration(instance_id, **given(app_id=app_id))
+        return await self.__obj.resume_orchestration(instance_id, **given(app_id=app_id))
 
     async def purge_workflow(
         self, instance_id: str, recursive: bool = True, *, app_id: str | None = None, force: bool = False
-    ) -> None:
+    ) -> int:
         """Removes an instance that has ended, with its history.
 
         Args:
@@ -348,8 +352,13 @@ class DaprWorkflowClient:
             app_id: The app that owns the instance.
             force: Whether it goes even when it has not ended, as one that is stalled; what a worker does with it then
                 is lost. Default: False.
+
+        Returns:
+            How many instances are gone.
         """
-        await self.__obj.purge_orchestration(instance_id, recursive, **given(app_id=app_id), **flag('force', force))
+        return await self.__obj.purge_orchestration(
+            instance_id, recursive, **given(app_id=app_id), **flag('force', force)
+        )
 
     async def purge_workflows(
         self,
