@@ -116,9 +116,12 @@ def test_a_failed_child_is_tried_again_under_its_id(
     serve(new_worker, [parent, flaky_child, hopeless_child], [count])
     instance_id = client.schedule_new_orchestration(parent, instance_id=new_id())
 
-    assert failure(client, instance_id) == (
-        'TaskFailedError',
-        "Sub-orchestration task #8 failed: hopeless (ValueError in the workflow 'hopeless_child', attempt 3)",
+    assert failure(client, instance_id) == ('TaskFailedError', 'Sub-orchestration task #8 failed: hopeless')
+    state = client.get_orchestration_state(instance_id)
+    assert state is not None
+    assert state.failure_details is not None
+    assert state.failure_details.full_message == (
+        "Sub-orchestration task #8 failed: hopeless (ValueError in the workflow 'hopeless_child', attempt 3)"
     )
     assert runs == [f'{instance_id}:0001'] * 2 + [f'{instance_id}:0004'] * 3
     assert steps(client, instance_id) == [
@@ -155,5 +158,5 @@ def test_a_policy_goes_by_what_an_activity_of_a_child_has_failed_by(
 
     serve(new_worker, [parent, child], [lookup])
 
-    assert run(client, parent, new_id()) == "KeyError: 'sku'"
+    assert run(client, parent, new_id()) == "KeyError: 'sku' (in the activity 'lookup')"
     assert len(runs) == 1

@@ -162,7 +162,7 @@ class Listing:
             raise self._timed_out()
         if state.runtime_status is not WorkflowStatus.COMPLETED:
             details = state.failure_details
-            why = details.message if details is not None else state.serialized_output
+            why = details.full_message if details is not None else state.serialized_output
             raise RuntimeError(
                 f"{self._title} ended with status '{state.runtime_status.name}': {why or 'nothing says why'}"
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dapr.ext.workflow import NonRetryableError, TaskFailedError
+from dapr.ext.workflow import FailureDetails, NonRetryableError, TaskFailedError
 from dapr.ext.workflow._durabletask.clients.state import OrchestrationFailedError, new_orchestration_state
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.failure_details import new_failure_details, type_names
@@ -160,7 +160,50 @@ def test_an_error_without_a_message_is_told_by_its_type(fail: Callable[..., Any]
     driver = Driver(workflow)
     driver.start()
 
-    assert failure_of(driver.turn(fail(1, new_failure_details(ValueError())))).errorMessage == told
+    details = failure_of(driver.turn(fail(1, new_failure_details(ValueError()))))
+    assert FailureDetails.from_proto(details).full_message == told
+    assert details.errorMessage == told.partition(' (')[0]
+
+
+def test_what_failed_is_told_through_all_parents_and_the_wire_has_the_message_alone() -> None:
+    def child(ctx: Context, _: None) -> Workflow:
+        policy = RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
+        yield ctx.call_activity('charge', retry_policy=policy)
+
+    def parent(ctx: Context, catches: bool) -> Workflow:
+        try:
+            yield ctx.call_sub_orchestrator('order')
+        except TaskFailedError as error:
+            if not catches:
+                raise
+            inner = error.details.inner_failure
+            assert inner is not None
+            return [str(error), error.message, inner.task_name, inner.attempt, (inner.stack_trace or '').split()[0]]
+
+    failed = new_failure_details(raised(with_cause))
+    driver = Driver(child)
+    driver.start()
+    driver.turn(task_failed(1, failed))
+    driver.turn(timer_fired(2))
+    of_child = failure_of(driver.turn(task_failed(3, failed)))
+    assert of_child.errorMessage == 'abc: Activity task #3 failed: outer'
+
+    driver = Driver(parent, 'true')
+    driver.start()
+    message = 'Sub-orchestration task #1 failed: abc: Activity task #3 failed: outer'
+    places = " (ValueError in the activity 'charge', attempt 2) (TaskFailedError in the workflow 'order')"
+    assert output(driver.turn(child_failed(1, of_child))) == [message + places, message, 'charge', 2, 'File']
+
+    driver = Driver(parent, 'false')
+    driver.start()
+    of_parent = failure_of(driver.turn(child_failed(1, of_child)))
+    assert of_parent.errorMessage == message
+    read = FailureDetails.from_proto(of_parent)
+    assert read.full_message == message + places
+    assert str(read) == (
+        f'TaskFailedError: {message}, caused by TaskFailedError: abc: Activity task #3 failed: outer (in the workflow '
+        "'order'), caused by ValueError: outer (in the activity 'charge', attempt 2), caused by KeyError: 'deep cause'"
+    )
 
 
 def test_a_workflow_that_fails_by_a_task_passes_the_tasks_failure_on() -> None:

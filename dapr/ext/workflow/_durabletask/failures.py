@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.internal import protos as pb
+
+TaskKind = Literal['activity', 'workflow']
+
+# What a stack trace begins with where a failure is passed on: there is no field for what has failed.
+_PLACE: Final = re.compile(r"In the (activity|workflow) '(.*)'(?:, attempt (\d+))?:\n")
 
 
 def remade(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
@@ -28,6 +34,7 @@ class FailureDetails:
         is_non_retriable: Whether the failing side knows that another attempt would fail alike. Default: False.
         task_name: The activity or the child workflow that failed, or None where that is not known.
         attempt: Which attempt of it failed last, from 1 on, or None where that is not known.
+        task_kind: Which of both it is, or None where that is not known.
     """
 
     # On the class, so that those that were pickled by versions without them have them.
@@ -35,6 +42,7 @@ class FailureDetails:
     _is_non_retriable: bool = False
     _task_name: str | None = None
     _attempt: int | None = None
+    _task_kind: TaskKind | None = None
 
     def __init__(
         self,
@@ -46,6 +54,7 @@ class FailureDetails:
         is_non_retriable: bool = False,
         task_name: str | None = None,
         attempt: int | None = None,
+        task_kind: TaskKind | None = None,
     ) -> None:
         self._message = message
         self._error_type = error_type
@@ -54,26 +63,39 @@ class FailureDetails:
         self._is_non_retriable = is_non_retriable
         self._task_name = task_name
         self._attempt = attempt
+        self._task_kind = task_kind
 
     @classmethod
     def from_proto(
-        cls, details: pb.TaskFailureDetails, *, task_name: str | None = None, attempt: int | None = None
+        cls,
+        details: pb.TaskFailureDetails,
+        *,
+        task_name: str | None = None,
+        attempt: int | None = None,
+        task_kind: TaskKind | None = None,
     ) -> FailureDetails:
         """Reads a failure with its causes as it is on the wire.
 
         Args:
             details: The message.
-            task_name: What has failed.
+            task_name: What has failed. None (default): what the message says of that.
             attempt: Which attempt of it.
+            task_kind: Whether that is an activity or a workflow.
         """
+        trace = details.stackTrace.value
+        if task_name is None and (place := _PLACE.match(trace)) is not None:
+            trace = trace[place.end() :]
+            task_kind, task_name = 'activity' if place[1] == 'activity' else 'workflow', place[2]
+            attempt = int(place[3] or 1)
         return cls(
             details.errorMessage,
             details.errorType,
-            details.stackTrace.value or None,
+            trace or None,
             inner_failure=cls.from_proto(details.innerFailure) if details.HasField('innerFailure') else None,
             is_non_retriable=details.isNonRetriable,
             task_name=task_name,
             attempt=attempt,
+            task_kind=task_kind,
         )
 
     @property
@@ -105,20 +127,46 @@ class FailureDetails:
 
     @property
     def task_name(self) -> str | None:
-        """The activity or child workflow that failed; None in inner failures, and in what a client reads."""
+        """The activity or child workflow that failed. None for what is none, or where the worker does not send it."""
         return self._task_name
 
     @property
     def attempt(self) -> int | None:
-        """Which attempt failed last, from 1 on; None in inner failures, and in what a client reads."""
+        """Which attempt of it failed last, from 1 on; None where `task_name` is."""
         return self._attempt
+
+    @property
+    def place(self) -> str:
+        """What has failed, in words, as `in the activity 'charge', attempt 2`; empty where that is not known."""
+        if self._task_name is None or self._task_kind is None:
+            return ''
+        attempt = f', attempt {self._attempt}' if (self._attempt or 1) > 1 else ''
+        return f"in the {self._task_kind} '{self._task_name}'{attempt}"
+
+    @property
+    def full_message(self) -> str:
+        """The message; where a workflow has failed by one of its tasks, with the type and the place of that failure.
+
+        On the wire there is the message alone, which is that of dapr 1.19.0, word for word: apps look for its words.
+        """
+        inner = self._inner_failure
+        has_failed_by_it = self._error_type == TaskFailedError.__name__
+        return f'{self._message}{inner._whereabouts()}' if inner is not None and has_failed_by_it else self._message
+
+    def _whereabouts(self) -> str:
+        """What `full_message` has of this failure, and of those that it has failed by, the innermost first."""
+        told = self.full_message[len(self._message) :]
+        if self.place:
+            told += f' ({self._error_type} {self.place})' if self._message else f' ({self.place})'
+        return told
 
     def __str__(self) -> str:
         parts = []
         failure: FailureDetails | None = self
         while failure is not None:
             typed = failure._error_type or 'an unnamed error'
-            parts.append(f'{typed}: {failure._message}' if failure._message else typed)
+            part = f'{typed}: {failure._message}' if failure._message else typed
+            parts.append(f'{part} ({failure.place})' if failure.place and failure is not self else part)
             failure = failure._inner_failure
         return ', caused by '.join(parts)
 
@@ -128,6 +176,8 @@ class FailureDetails:
 
 class TaskFailedError(Exception):
     """Raised into a workflow where it waits for an activity or a child workflow that failed.
+
+    `str(error)` is the message, and behind it the types and the places of what has failed.
 
     Args:
         message: The message of this error.
@@ -140,6 +190,14 @@ class TaskFailedError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), self.args, self.__dict__)
+
+    def __str__(self) -> str:
+        return f'{self.message}{self._details._whereabouts()}'
+
+    @property
+    def message(self) -> str:
+        """The message alone: what the workflow's failure says if nobody catches this."""
+        return super().__str__()
 
     @property
     def details(self) -> FailureDetails:

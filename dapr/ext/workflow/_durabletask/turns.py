@@ -9,7 +9,12 @@ from time import perf_counter
 from typing import NamedTuple, Protocol
 
 from dapr.ext.workflow._durabletask import forgotten_yield
-from dapr.ext.workflow._durabletask.failures import NonDeterminismError, TaskFailedError, UnsupportedBySidecarError
+from dapr.ext.workflow._durabletask.failures import (
+    FailureDetails,
+    NonDeterminismError,
+    TaskFailedError,
+    UnsupportedBySidecarError,
+)
 from dapr.ext.workflow._durabletask.history.fence import Ticket
 from dapr.ext.workflow._durabletask.history.resolver import (
     HistoryResolver,
@@ -284,7 +289,7 @@ class Turns:
                     '%s: the workflow has failed with %s: %s%s',
                     instance_id,
                     details.errorType,
-                    details.errorMessage,
+                    FailureDetails.from_proto(details).full_message,
                     f'\n{details.stackTrace.value.rstrip()}' if is_own else '',
                 )
 

@@ -150,6 +150,6 @@ def _rows(states: list[WorkflowState], *, wide: bool) -> Iterator[list[str]]:
                 moments.timestamp(state.created_at),
                 moments.timestamp(state.last_updated_at),
                 clipped(state.serialized_custom_status, 40),
-                '' if failure is None else clipped(f'{failure.error_type}: {failure.message}', 60),
+                '' if failure is None else clipped(f'{failure.error_type}: {failure.full_message}', 60),
             ]
         yield row

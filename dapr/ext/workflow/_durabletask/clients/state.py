@@ -125,7 +125,7 @@ class WorkflowState:
             details = FailureDetails('the sidecar sent no details', '', None)
         if details is not None:
             told = (
-                f'{details.message} ({details.error_type})'
+                f'{details.full_message} ({details.error_type})'
                 if details.message and details.error_type
                 else details.message or f'{details.error_type} without a message'
             )

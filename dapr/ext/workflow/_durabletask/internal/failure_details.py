@@ -7,8 +7,10 @@ error has beyond that goes where it fits:
   `__cause__`, else `__context__`; else the first member of an exception group. The stack trace of the outermost has all
   of them, the other members of groups too.
 - **A subclass of NonRetryableError** is marked as not to be retried. So is what fails by such a failure of a task.
-- **The bases of its type** stand in the last line of its stack trace, `KeyError, a kind of LookupError, Exception`:
-  there is no field for them, every sidecar carries the trace, and a history replays alike wherever their classes are.
+- **Which task has failed**, where a workflow passes its failure on, stands in the first line of that failure's stack
+  trace, `In the activity 'charge', attempt 2:`, and **the bases of a type** in the last line, `KeyError, a kind of
+  LookupError, Exception`: there is no field for them, every sidecar carries the trace, and a history replays alike
+  wherever their classes are.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def type_names(details: pb.TaskFailureDetails) -> Iterator[str]:
 def _write(ex: BaseException, details: pb.TaskFailureDetails, trace: str, depth: int, seen: set[int]) -> None:
     kind = type(ex)
     details.errorType = kind.__name__
-    details.errorMessage = _utf8(_message(ex))
+    details.errorMessage = _utf8(ex.message if isinstance(ex, TaskFailedError) else _message(ex))
     bases = [base.__name__ for base in kind.__mro__[1:] if base not in _TELLS_NOTHING]
     if bases:
         trace += f'{kind.__name__}, a kind of {", ".join(bases)}\n'
@@ -84,8 +86,11 @@ def _write(ex: BaseException, details: pb.TaskFailureDetails, trace: str, depth:
 def _copy(failure: FailureDetails, details: pb.TaskFailureDetails, depth: int) -> None:
     details.errorType = failure.error_type
     details.errorMessage = failure.message
-    if failure.stack_trace is not None:
-        details.stackTrace.value = failure.stack_trace
+    trace = failure.stack_trace
+    if failure.place:
+        trace = f'I{failure.place[1:]}:\n{trace or ""}'
+    if trace is not None:
+        details.stackTrace.value = trace
     details.isNonRetriable = failure.is_non_retriable
     if failure.inner_failure is not None and depth < _MAX_CAUSES:
         _copy(failure.inner_failure, details.innerFailure, depth + 1)

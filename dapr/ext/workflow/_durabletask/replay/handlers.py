@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from dapr.ext.workflow._durabletask.failures import FailureDetails, NonDeterminismError
+from dapr.ext.workflow._durabletask.failures import FailureDetails, NonDeterminismError, TaskKind
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.internal.failure_details import blamed, type_names
 from dapr.ext.workflow._durabletask.internal.payloads import unreadable
@@ -317,16 +317,9 @@ def _fail(
             run.context.start_retry_timer(task, delay)
             run.advance()
             return
-    failure = FailureDetails.from_proto(details, task_name=action.name, attempt=attempt)
-    # First what dapr 1.19.0 says, word for word; then what it leaves out.
-    where = f"in the {'activity' if kind is ScheduleTask else 'workflow'} '{action.name}'"
-    if attempt > 1:
-        where += f', attempt {attempt}'
-    told = (
-        f'{failure.message} ({failure.error_type} {where})'
-        if failure.message
-        else f'{failure.error_type} without a message ({where})'
-    )
+    task_kind: TaskKind = 'activity' if kind is ScheduleTask else 'workflow'
+    failure = FailureDetails.from_proto(details, task_name=action.name, attempt=attempt, task_kind=task_kind)
+    told = failure.message or f'{failure.error_type} without a message'
     task.fail(f'{what} #{action_id} failed: {told}', failure)
     if task._parent is None and run._awaited is not task:
         run.context.note_unseen(action_id, action)
