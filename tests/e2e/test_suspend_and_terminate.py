@@ -60,6 +60,23 @@ def test_a_suspended_workflow_stands_still_until_it_is_resumed_each_time_anew(
     ]
 
 
+def test_steering_calls_return_when_the_state_shows_it(
+    client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
+) -> None:
+    serve(new_worker, [forever])
+    seen = []
+    for _i in range(10):
+        instance_id = client.schedule_new_orchestration(forever, instance_id=new_id())
+        for steer in (client.suspend_orchestration, client.resume_orchestration, client.terminate_orchestration):
+            steer(instance_id)
+            state = client.get_orchestration_state(instance_id)
+            assert state is not None
+            seen.append(state.runtime_status)
+
+    status = OrchestrationStatus
+    assert seen == [status.SUSPENDED, status.RUNNING, status.TERMINATED] * 10
+
+
 def test_a_suspended_workflow_can_be_terminated(
     client: TaskHubGrpcClient, new_worker: NewWorker, new_id: NewId
 ) -> None:

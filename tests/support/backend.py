@@ -84,6 +84,8 @@ class BackendDriver:
     def started(self, key: Key) -> None:
         self.told.append(('started', key.instance_id))
 
+    def advanced(self, key: Key) -> None: ...
+
     def ended(self, key: Key) -> None:
         self.told.append(('ended', key.instance_id))
 

@@ -257,6 +257,73 @@ def test_a_scheduled_start_returns_at_once(stub: stubs.TaskHubSidecarServiceStub
     assert state.workflowStatus == pb.ORCHESTRATION_STATUS_PENDING
 
 
+class ByHand:
+    """A worker whose turns the test takes and answers, of an instance that has begun."""
+
+    def __init__(self, stub: stubs.TaskHubSidecarServiceStub, instance_id: str, threads: ThreadPoolExecutor) -> None:
+        self._stub, self._instance_id = stub, instance_id
+        self._stream = stub.GetWorkItems(pb.GetWorkItemsRequest())
+        request = pb.CreateInstanceRequest(instanceId=instance_id, name='x')
+        created = threads.submit(stub.StartInstance, request, DEADLINE)
+        self.answer(self.take())
+        created.result(DEADLINE)
+
+    def take(self) -> pb.WorkItem:
+        """The next turn."""
+        return next(item for item in self._stream if item.workflowRequest.instanceId == self._instance_id)
+
+    def answer(self, item: pb.WorkItem) -> None:
+        """Answers a turn: the workflow waits on."""
+        answer = pb.WorkflowResponse(instanceId=self._instance_id, completionToken=item.completionToken)
+        self._stub.CompleteWorkflowTask(answer, timeout=DEADLINE)
+
+    def vanish(self) -> None:
+        """Goes, whatever it has taken."""
+        self._stream.cancel()
+
+
+def status(stub: stubs.TaskHubSidecarServiceStub, instance_id: str) -> int:
+    request = pb.GetInstanceRequest(instanceId=instance_id)
+    return int(stub.GetInstance(request, timeout=DEADLINE).workflowState.workflowStatus)
+
+
+def test_a_suspend_returns_when_the_instance_is_suspended(stub: stubs.TaskHubSidecarServiceStub, new_id: str) -> None:
+    with ThreadPoolExecutor() as threads:
+        worker = ByHand(stub, new_id, threads)
+        suspended = threads.submit(stub.SuspendInstance, pb.SuspendRequest(instanceId=new_id), DEADLINE)
+        item = worker.take()
+        stub.Hello(Empty(), timeout=DEADLINE)  # what was to return has returned by now
+        assert not suspended.done()
+        worker.answer(item)
+        suspended.result(DEADLINE)
+        assert status(stub, new_id) == pb.ORCHESTRATION_STATUS_SUSPENDED
+        worker.vanish()
+
+
+def test_without_a_worker_nothing_is_waited_for(stub: stubs.TaskHubSidecarServiceStub, new_id: str) -> None:
+    with ThreadPoolExecutor() as threads:
+        worker = ByHand(stub, new_id, threads)
+        suspended = threads.submit(stub.SuspendInstance, pb.SuspendRequest(instanceId=new_id), DEADLINE)
+        worker.take()
+        worker.vanish()
+        suspended.result(DEADLINE)
+    stub.ResumeInstance(pb.ResumeRequest(instanceId=new_id), timeout=DEADLINE)
+    stub.TerminateInstance(pb.TerminateRequest(instanceId=new_id), timeout=DEADLINE)
+    assert status(stub, new_id) == pb.ORCHESTRATION_STATUS_RUNNING
+    with Worker(stub):
+        stub.WaitForInstanceCompletion(pb.GetInstanceRequest(instanceId=new_id), timeout=DEADLINE)
+
+
+def test_what_is_purged_is_not_waited_for(stub: stubs.TaskHubSidecarServiceStub, new_id: str) -> None:
+    with ThreadPoolExecutor() as threads:
+        worker = ByHand(stub, new_id, threads)
+        suspended = threads.submit(stub.SuspendInstance, pb.SuspendRequest(instanceId=new_id), DEADLINE)
+        worker.take()
+        stub.PurgeInstances(pb.PurgeInstancesRequest(instanceId=new_id, force=True), timeout=DEADLINE)
+        suspended.result(DEADLINE)
+        worker.vanish()
+
+
 def test_a_wait_ends_with_the_callers_deadline(
     emulator: Emulator, stub: stubs.TaskHubSidecarServiceStub, new_id: str
 ) -> None:

@@ -321,7 +321,7 @@ class DaprWorkflowClient:
     async def terminate_workflow(
         self, instance_id: str, *, output: Any = None, recursive: bool = True, app_id: str | None = None
     ) -> None:
-        """Ends an instance from outside; without effect when it has ended.
+        """Ends an instance from outside; without effect when it has ended. Sidecars answer when it has.
 
         Args:
             instance_id: The instance id.
@@ -334,11 +334,14 @@ class DaprWorkflowClient:
         )
 
     async def pause_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
-        """Lets an instance stand still until it is resumed; without effect when it has ended."""
+        """Lets an instance stand still until it is resumed; without effect when it has ended.
+
+        Sidecars answer when it stands still, which takes a turn of a worker.
+        """
         return await self.__obj.suspend_orchestration(instance_id, **given(app_id=app_id))
 
     async def resume_workflow(self, instance_id: str, *, app_id: str | None = None) -> None:
-        """Lets a paused instance go on; without effect when it has ended."""
+        """Lets a paused instance go on; without effect when it has ended. Sidecars answer when it runs."""
         return await self.__obj.resume_orchestration(instance_id, **given(app_id=app_id))
 
     async def purge_workflow(

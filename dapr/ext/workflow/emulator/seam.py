@@ -101,6 +101,9 @@ class Observer(Protocol):
     def started(self, key: Key) -> None:
         """The instance's first turn was committed, or the instance ended without one."""
 
+    def advanced(self, key: Key) -> None:
+        """A turn of the instance was committed, and it has not ended."""
+
     def ended(self, key: Key) -> None:
         """The instance completed, failed or was terminated."""
 

@@ -93,6 +93,7 @@ class Core:
 
     def turn_dropped(self, key: Key) -> None:
         self.dispatcher.turns.dropped(key)
+        self.waits.advanced(key)
         self._look_at_time()
 
     def activity_ready(self, work: ActivityWork) -> None:
@@ -104,6 +105,9 @@ class Core:
 
     def started(self, key: Key) -> None:
         self.waits.started(key)
+
+    def advanced(self, key: Key) -> None:
+        self.waits.advanced(key)
 
     def ended(self, key: Key) -> None:
         self.dispatcher.turns.ended(key)

@@ -102,16 +102,33 @@ class Service:
 
     async def TerminateInstance(self, request: pb.TerminateRequest) -> pb.TerminateResponse:
         output = request.output.value if request.HasField('output') else None
-        self._backend.terminate(self._key(request), output, request.recursive)
+        key = self._key(request)
+        self._backend.terminate(key, output, request.recursive)
+        await self._until_heeded(key, 'executionTerminated')
         return pb.TerminateResponse()
 
     async def SuspendInstance(self, request: pb.SuspendRequest) -> pb.SuspendResponse:
-        self._backend.suspend(self._key(request), request.reason.value if request.HasField('reason') else None)
+        key = self._key(request)
+        self._backend.suspend(key, request.reason.value if request.HasField('reason') else None)
+        await self._until_heeded(key, 'executionSuspended')
         return pb.SuspendResponse()
 
     async def ResumeInstance(self, request: pb.ResumeRequest) -> pb.ResumeResponse:
-        self._backend.resume(self._key(request), request.reason.value if request.HasField('reason') else None)
+        key = self._key(request)
+        self._backend.resume(key, request.reason.value if request.HasField('reason') else None)
+        await self._until_heeded(key, 'executionResumed')
         return pb.ResumeResponse()
+
+    async def _until_heeded(self, key: Key, kind: str) -> None:
+        """As sidecars: such a call returns when the instance's state shows it.
+
+        Without a worker, which sidecars wait for or tell of, it returns at once: the next worker will take note.
+        """
+
+        def is_heeded(key: Key) -> bool:
+            return not self._core.dispatcher.streams(key.app_id) or self._backend.is_heeded(key, kind)
+
+        await self._core.waits.until_heeded(key, is_heeded)
 
     async def PurgeInstances(self, request: pb.PurgeInstancesRequest) -> pb.PurgeInstancesResponse:
         kind = request.WhichOneof('request')
@@ -127,6 +144,7 @@ class Service:
                 recursive=request.recursive,
                 force=request.force,
             )
+        self._core.waits.look_again()
         response = pb.PurgeInstancesResponse(deletedInstanceCount=count)
         response.isComplete.value = True
         return response
@@ -173,6 +191,7 @@ class Service:
             return
         finally:
             dispatcher.disconnect(stream)
+            self._core.waits.look_again()
             self._logger.info('A worker is gone (%s).', peer)
         await context.abort(grpc.StatusCode.CANCELLED, 'shutting down')
 

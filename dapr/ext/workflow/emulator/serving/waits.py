@@ -1,4 +1,4 @@
-"""Those who wait for an instance to start or to end: a future each."""
+"""Those who wait for an instance to start, to end, or to take note of what they have sent: a future each."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ class Waits:
         self._on_change = on_change
         self._starts: _Futures = {}
         self._ends: _Futures = {}
+        self._turns: _Futures = {}
         self._callers: dict[asyncio.Future[None], Caller] = {}
         self._closed = False
 
     def __len__(self) -> int:
         """How many wait."""
-        return sum(len(waiters) for futures in (self._starts, self._ends) for waiters in futures.values())
+        return sum(len(waiters) for futures in self._all() for waiters in futures.values())
 
     @property
     def callers(self) -> set[Caller]:
@@ -63,22 +64,39 @@ class Waits:
         """Waits until an instance has ended; the rest as with `until_started`."""
         await self._until(self._ends, key, is_ended)
 
+    async def until_heeded(self, key: Key, is_heeded: Callable[[Key], bool]) -> None:
+        """Waits until an instance has taken note of an event; the rest as with `until_started`."""
+        await self._until(self._turns, key, is_heeded)
+
+    def advanced(self, key: Key) -> None:
+        """Wakes those who wait for a turn of an instance."""
+        _wake(self._turns.pop(key, ()))
+
+    def look_again(self) -> None:
+        """Wakes all who wait for turns: of a worker that has gone, or of instances that are purged, none will come."""
+        for key in [*self._turns]:
+            self.advanced(key)
+
     def started(self, key: Key) -> None:
         """Wakes those who wait for the start of an instance."""
         _wake(self._starts.pop(key, ()))
 
     def ended(self, key: Key) -> None:
-        """Wakes those who wait for the end of an instance, and those who wait for its start."""
+        """Wakes all who wait for an instance."""
         self.started(key)
+        self.advanced(key)
         _wake(self._ends.pop(key, ()))
 
     def close(self) -> None:
         """Ends all waits, those that come later too, with `ShuttingDown`."""
         self._closed = True
-        for futures in (self._starts, self._ends):
+        for futures in self._all():
             for waiters in futures.values():
                 _wake(waiters)
             futures.clear()
+
+    def _all(self) -> tuple[_Futures, ...]:
+        return self._starts, self._ends, self._turns
 
     async def _until(self, futures: _Futures, key: Key, is_so: Callable[[Key], bool]) -> None:
         # Asked again after each wake-up: by then the instance may be purged, or be a new one of the same id.

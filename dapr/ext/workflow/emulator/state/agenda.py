@@ -110,6 +110,8 @@ class Agenda:
                 self._observer.started(instance.key)
             if instance.has_ended:
                 self._observer.ended(instance.key)
+            else:
+                self._observer.advanced(instance.key)
         for work in unit.scheduled:
             self._tell_activity(work)
         for instance in unit.touched.values():

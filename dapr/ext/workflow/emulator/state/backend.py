@@ -153,6 +153,18 @@ class Backend:
         instance = self._instances.find(key)
         return instance is not None and instance.has_ended
 
+    def is_heeded(self, key: Key, kind: str) -> bool:
+        """Whether an instance has taken note of what clients sent of one kind, or no turn of it will soon.
+
+        Args:
+            key: The instance.
+            kind: The kind of event, as `executionSuspended`.
+        """
+        instance = self._instances.find(key)
+        if instance is None or instance.has_ended or not instance.awaits(kind):
+            return True
+        return not instance.is_ready and instance.turn is None
+
     def get_history(self, key: Key) -> Sequence[pb.HistoryEvent]:
         """The committed history of an instance.
 

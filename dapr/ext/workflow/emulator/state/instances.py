@@ -133,6 +133,10 @@ class Instance:
         """Whether nothing but its history is to be kept in memory."""
         return self.turn is None and not self.inbox
 
+    def awaits(self, kind: str) -> bool:
+        """Whether an event of that kind has come, and no turn that took it was committed yet."""
+        return any(message.event.HasField(kind) for message in (*self.taken, *self.inbox))  # type: ignore[arg-type]
+
     def run(self, apps: Apps) -> Run:
         """Its run, for the rules."""
         return Run(self.key, self.start.executionStarted, self.history, self.state, self.propagated, apps)
