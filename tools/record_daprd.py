@@ -25,7 +25,7 @@ from tests.support import recording, scenarios, transcripts
 from tests.support.corpus.in_process import IN_ORDER, WIRE, WIRED, InProcess
 from tests.support.corpus.scenarios import play
 from tools.daprd_sidecar import Daprd, daprd
-from tools.go_sidecar import Build
+from tools.record_corpus import Place
 
 _EARLIER: Final = 'daprd-2026-08'
 _DEADLINE: Final = 30.0
@@ -113,13 +113,12 @@ def blanked(value: Any) -> Any:
     return [blanked(held) for held in value] if isinstance(value, list) else value
 
 
-def record_wire(build: Build, name: str) -> list[recording.Line]:
+def record_wire(name: str) -> list[recording.Line]:
     """Plays a scenario of the corpus, and gives what the workers of both apps got and answered."""
     with ExitStack() as stack:
-        app = Daprd(build)
-        stack.enter_context(app)
-        billing = stack.enter_context(Daprd(build, app_id='billing', control_plane=app.control_plane))
-        stage = InProcess(app.address, billing.address, **IN_ORDER)
+        app, billing = Place('daprd').addresses(stack)
+        assert billing is not None
+        stage = InProcess(app, billing, **IN_ORDER)
         stack.callback(stage.close)
         play(stage, name)
     return [{'app': line} for line in stage.recorder.lines] + [
@@ -144,7 +143,7 @@ def main() -> None:
     for name in WIRED:
         written = WIRE / build.version / f'{name}.jsonl'
         if not written.exists():
-            _write(written, record_wire(build, name))
+            _write(written, record_wire(name))
 
 
 if __name__ == '__main__':

@@ -17,7 +17,6 @@ from google.protobuf import json_format
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow.emulator import Emulator
 from dapr.ext.workflow.testing import WorkflowHistory
-from tests.e2e.test_emulator_transcripts import as_before_1_19
 from tests.support import corpus, recording
 from tests.support.corpus.in_process import IN_ORDER, WIRE, WIRED, InProcess
 from tests.support.corpus.scenarios import SCENARIOS, lacks, play
@@ -94,7 +93,7 @@ def sent(lines: list[recording.Line], is_ordered: bool) -> Any:
     Without an order, of the instances' events only which were new: what stands in which item is a matter of timing.
     """
     opened = [{kind: opened_up(body) for kind, body in line.items()} for line in lines]
-    items, activities = as_before_1_19([recording.work_items(opened), recording.activities(opened)])
+    items, activities = recording.as_before_1_19([recording.work_items(opened), recording.activities(opened)])
     if is_ordered:
         return items, activities
     new = {
@@ -130,8 +129,7 @@ def outline(history: WorkflowHistory, name: str) -> list[str]:
 
 def told_by_both(event: dict[str, Any]) -> dict[str, Any]:
     """Without what daprd 1.18 and its successor, which the emulator is like, tell differently."""
-    if 'executionTerminated' in event:  # whose app has terminated a child
-        event.pop('router', None)
+    event = recording.as_before_1_19(event)
     if 'executionStarted' in event:  # in a copy, the instance that was copied
         event['executionStarted'].pop('workflowInstance', None)
     event.get('childWorkflowInstanceCreated', {}).pop('retryParentInstanceInfo', None)

@@ -62,17 +62,6 @@ def sends_whole_histories(path: Path) -> bool:
     return 'cachedHistory' not in path.read_text()
 
 
-def as_before_1_19(value: Any) -> Any:
-    """Without what daprd 1.18 and its successor say differently: 1.18 does not tell the run of a work item, and says
-    whose app has terminated a child."""
-    if isinstance(value, list):
-        return [as_before_1_19(held) for held in value]
-    if not isinstance(value, dict):
-        return value
-    left_out = {'executionId'} if 'newEvents' in value else {'router'} if 'executionTerminated' in value else set()
-    return {name: as_before_1_19(held) for name, held in value.items() if name not in left_out}
-
-
 def has_answered(count: int, lines: list[recording.Line]) -> bool:
     return recording.answered_events(lines) >= count
 
@@ -113,7 +102,7 @@ def test_it_is_as_daprd_in_what_it_sends_and_commits(path: Path, monkeypatch: py
 
     ours, theirs = recording.work_items(recorder.lines), recording.work_items(recorded)
     if sends_whole_histories(path):
-        ours, theirs = as_before_1_19(ours), as_before_1_19(theirs)
+        ours, theirs = recording.as_before_1_19(ours), recording.as_before_1_19(theirs)
     (committed,) = [line['committedHistory']['events'] for line in recorded if 'committedHistory' in line]
     events = recording.comparable(json_format.MessageToDict(history)['events'])
     if path.stem in TIMED:

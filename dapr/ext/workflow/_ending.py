@@ -25,14 +25,12 @@ class EndSignals:
 
     def __init__(self) -> None:
         self._came = False
-        self._previous: list[Any] = []
-        self._previous_fd = -1
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._previous = [signal.signal(number, self._on_signal) for number in _SIGNALS]
+        self._previous: list[Any] = [signal.signal(number, self._on_signal) for number in _SIGNALS]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -58,10 +60,15 @@ def flag(argument: str, value: bool) -> dict[str, Any]:
     return {argument: value} if value else {}
 
 
-def is_missing(error: grpc.RpcError) -> bool:
-    """Whether an engine's client says by an error that there is no such instance: dapr 1.19.0's does, and so do clients
-    that stand in for it. The one here gives None."""
-    return 'no such instance exists' in details_of(error)
+@contextlib.contextmanager
+def unless_missing() -> Iterator[None]:
+    """Ends a block where an engine's client says by an error that there is no such instance: dapr 1.19.0's does, and so
+    do clients that stand in for it. The one here gives None."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        if 'no such instance exists' not in details_of(error):
+            raise
 
 
 def as_state(

@@ -17,8 +17,8 @@ from dapr.ext.workflow.client_support import (
     engine_arguments,
     flag,
     given,
-    is_missing,
     rerun_input,
+    unless_missing,
     warn_of_reuse_policy,
 )
 from dapr.ext.workflow.converter import DataConverter
@@ -222,15 +222,12 @@ class DaprWorkflowClient:
         Returns:
             The state, or None when there is no such instance.
         """
-        try:
+        with unless_missing():
             state = self.__obj.get_orchestration_state(
                 instance_id, fetch_payloads=fetch_payloads, **given(app_id=app_id)
             )
-        except RpcError as error:
-            if not is_missing(error):
-                raise
-            return None
-        return as_state(state, self._data_converter)
+            return as_state(state, self._data_converter)
+        return None
 
     def wait_for_workflow_start(
         self,

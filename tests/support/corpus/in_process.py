@@ -44,7 +44,8 @@ class InProcess:
     """
 
     def __init__(self, address: str, other: str, **options: Any) -> None:
-        self.client = DaprWorkflowClient(host=_host(address), port=_port(address))
+        host, _, port = address.rpartition(':')
+        self.client = DaprWorkflowClient(host=host, port=port)
         self.recorder, self.recorder_of_other = recording.Recorder(), recording.Recorder()
         self._address, self._options = address, options
         self._other = _started(other, 'new', self.recorder_of_other, options)
@@ -65,16 +66,9 @@ class InProcess:
 
 
 def _started(address: str, age: str, recorder: recording.Recorder, options: dict[str, Any]) -> WorkflowRuntime:
-    runtime = WorkflowRuntime(host=_host(address), port=_port(address), interceptors=[recorder], **options)
+    host, _, port = address.rpartition(':')
+    runtime = WorkflowRuntime(host=host, port=port, interceptors=[recorder], **options)
     workflows.register(runtime, age)
     newer.register(runtime)
     runtime.start()
     return runtime
-
-
-def _host(address: str) -> str:
-    return address.rpartition(':')[0]
-
-
-def _port(address: str) -> str:
-    return address.rpartition(':')[2]

@@ -7,7 +7,6 @@ what it answers is what the caller gets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -69,16 +68,13 @@ class AsyncStandIn:
         return call
 
 
-Call = Callable[[str, Any], Any]
-
-
 @pytest.fixture
 def stand_in() -> StandIn:
     return StandIn()
 
 
 @pytest.fixture(params=['sync', 'aio'])
-def call(request: pytest.FixtureRequest, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Call:
+def call(request: pytest.FixtureRequest, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Calls a method of a client that has the stand-in for its engine."""
     if request.param == 'sync':
         monkeypatch.setattr(engine, 'TaskHubGrpcClient', lambda **_: stand_in)

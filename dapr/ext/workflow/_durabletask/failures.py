@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 if TYPE_CHECKING:
     from dapr.ext.workflow._durabletask.internal import protos as pb
@@ -85,8 +85,7 @@ class FailureDetails:
         trace = details.stackTrace.value
         if task_name is None and (place := _PLACE.match(trace)) is not None:
             trace = trace[place.end() :]
-            task_kind, task_name = 'activity' if place[1] == 'activity' else 'workflow', place[2]
-            attempt = int(place[3] or 1)
+            task_kind, task_name, attempt = cast('TaskKind', place[1]), place[2], int(place[3] or 1)
         return cls(
             details.errorMessage,
             details.errorType,
@@ -138,10 +137,20 @@ class FailureDetails:
     @property
     def place(self) -> str:
         """What has failed, in words, as `in the activity 'charge', attempt 2`; empty where that is not known."""
+        task = self._task()
+        return f'in {task}' if task else ''
+
+    @property
+    def sent_trace(self) -> str | None:
+        """The stack trace as it goes on to others, with what has failed before it: what `from_proto` reads."""
+        task = self._task()
+        return f'In {task}:\n{self._stack_trace or ""}' if task else self._stack_trace
+
+    def _task(self) -> str:
         if self._task_name is None or self._task_kind is None:
             return ''
         attempt = f', attempt {self._attempt}' if (self._attempt or 1) > 1 else ''
-        return f"in the {self._task_kind} '{self._task_name}'{attempt}"
+        return f"the {self._task_kind} '{self._task_name}'{attempt}"
 
     @property
     def full_message(self) -> str:
@@ -149,16 +158,19 @@ class FailureDetails:
 
         On the wire there is the message alone, which is that of dapr 1.19.0, word for word: apps look for its words.
         """
+        return f'{self._message}{self._failed_by()}'
+
+    def _failed_by(self) -> str:
+        """The types and places of the tasks that a workflow has failed by, the innermost first."""
         inner = self._inner_failure
-        has_failed_by_it = self._error_type == TaskFailedError.__name__
-        return f'{self._message}{inner._whereabouts()}' if inner is not None and has_failed_by_it else self._message
+        return inner._whereabouts() if inner is not None and self._error_type == TaskFailedError.__name__ else ''
 
     def _whereabouts(self) -> str:
-        """What `full_message` has of this failure, and of those that it has failed by, the innermost first."""
-        told = self.full_message[len(self._message) :]
-        if self.place:
-            told += f' ({self._error_type} {self.place})' if self._message else f' ({self.place})'
-        return told
+        """Its type and place, behind those of what it has failed by."""
+        if not self.place:
+            return self._failed_by()
+        own = f'{self._error_type} {self.place}' if self._message else self.place
+        return f'{self._failed_by()} ({own})'
 
     def __str__(self) -> str:
         parts = []

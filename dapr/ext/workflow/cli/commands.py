@@ -94,6 +94,11 @@ def add_wait_options(parser: argparse.ArgumentParser, help: str) -> None:
     )
 
 
+def is_to_wait(options: argparse.Namespace) -> bool:
+    """Whether the options of `add_wait_options` ask for a wait."""
+    return options.wait or options.max_wait is not None
+
+
 def wait_for_end(options: argparse.Namespace, sidecar: Sidecar, instance_id: str) -> WorkflowState | None:
     """Waits for the end of an instance, as the options of `add_wait_options` say.
 

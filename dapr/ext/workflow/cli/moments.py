@@ -18,7 +18,8 @@ _UNITS: Final = {
     'w': timedelta(weeks=1),
 }
 _PART: Final = re.compile(r'(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d|w)')
-_EXAMPLES: Final = "a duration like '90s', '1.5h' or '2h45m', or a moment like '2026-01-31' or '2026-01-31T09:30:00Z'"
+_DURATIONS: Final = "duration like '90s', '1.5h' or '2h45m'"
+_EXAMPLES: Final = f"a {_DURATIONS}, or a moment like '2026-01-31' or '2026-01-31T09:30:00Z'"
 
 
 def now() -> datetime:
@@ -41,7 +42,7 @@ def length(text: str) -> timedelta:
     """
     found = duration(text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration like '90s', '1.5h' or '2h45m'")
+        raise argparse.ArgumentTypeError(f'{text!r} is no {_DURATIONS}')
     return found
 
 

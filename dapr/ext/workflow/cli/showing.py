@@ -15,7 +15,7 @@ from dapr.ext.workflow._durabletask.failures import FailureDetails
 from dapr.ext.workflow._durabletask.internal import protos as pb
 from dapr.ext.workflow._durabletask.metadata import metadata_of, payload_of
 from dapr.ext.workflow.cli import moments
-from dapr.ext.workflow.cli.commands import NO, OK, Commands, NotFound, add_wait_options, found, wait_for_end
+from dapr.ext.workflow.cli.commands import NO, OK, Commands, NotFound, add_wait_options, found, is_to_wait, wait_for_end
 from dapr.ext.workflow.cli.connection import connect
 from dapr.ext.workflow.cli.listing import as_data
 from dapr.ext.workflow.cli.output import (
@@ -218,7 +218,7 @@ def _below(sidecar: Sidecar, instance_id: str, depth: int, margin: str, seen: se
 def _result(options: argparse.Namespace) -> int:
     with connect(options) as sidecar:
         state = found(sidecar, options.instance_id)
-        if (options.wait or options.max_wait is not None) and state.runtime_status not in ENDED:
+        if is_to_wait(options) and state.runtime_status not in ENDED:
             state = wait_for_end(options, sidecar, options.instance_id) or state
     if state.runtime_status not in ENDED:
         tell(f"The workflow '{state.instance_id}' is {state.runtime_status.name}: --wait waits for its end.")

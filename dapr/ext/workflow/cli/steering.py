@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from dapr.ext.workflow.cli import moments
-from dapr.ext.workflow.cli.commands import OK, Commands, NotFound, add_wait_options, wait_for_end
+from dapr.ext.workflow.cli.commands import OK, Commands, NotFound, add_wait_options, is_to_wait, wait_for_end
 from dapr.ext.workflow.cli.connection import connect
 from dapr.ext.workflow.cli.output import tell, write
 from dapr.ext.workflow.cli.showing import write_result
@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
             start_at=options.start_time,
             app_id=options.app_id,
         )
-        if not options.wait and options.max_wait is None:
+        if not is_to_wait(options):
             write(instance_id)
             return OK
         tell(instance_id)

@@ -86,9 +86,7 @@ def _write(ex: BaseException, details: pb.TaskFailureDetails, trace: str, depth:
 def _copy(failure: FailureDetails, details: pb.TaskFailureDetails, depth: int) -> None:
     details.errorType = failure.error_type
     details.errorMessage = failure.message
-    trace = failure.stack_trace
-    if failure.place:
-        trace = f'I{failure.place[1:]}:\n{trace or ""}'
+    trace = failure.sent_trace
     if trace is not None:
         details.stackTrace.value = trace
     details.isNonRetriable = failure.is_non_retriable

@@ -93,7 +93,6 @@ class Core:
 
     def turn_dropped(self, key: Key) -> None:
         self.dispatcher.turns.dropped(key)
-        self.waits.advanced(key)
         self._look_at_time()
 
     def activity_ready(self, work: ActivityWork) -> None:

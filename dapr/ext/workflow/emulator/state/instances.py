@@ -135,7 +135,7 @@ class Instance:
 
     def awaits(self, kind: str) -> bool:
         """Whether an event of that kind has come, and no turn that took it was committed yet."""
-        return any(message.event.HasField(kind) for message in (*self.taken, *self.inbox))  # type: ignore[arg-type]
+        return _holds((*self.taken, *self.inbox), kind)
 
     def run(self, apps: Apps) -> Run:
         """Its run, for the rules."""
@@ -203,7 +203,7 @@ class Instance:
         return state
 
     def _is_given(self, kind: str) -> bool:
-        return any(message.event.WhichOneof('eventType') == kind for message in self.inbox)
+        return _holds(self.inbox, kind)
 
     def _describe_payloads(self, state: pb.WorkflowState) -> None:
         if self.start.executionStarted.HasField('input'):
@@ -216,6 +216,10 @@ class Instance:
                 state.output.CopyFrom(completed.result)
             if completed.HasField('failureDetails'):
                 state.failureDetails.CopyFrom(completed.failureDetails)
+
+
+def _holds(messages: Sequence[Message], kind: str) -> bool:
+    return any(message.event.WhichOneof('eventType') == kind for message in messages)
 
 
 class Instances:
